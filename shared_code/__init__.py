@@ -1,0 +1,1 @@
+"""What two or more of the three programs must agree on, and nothing else."""

@@ -1,0 +1,70 @@
+"""Database engines: one for each role a program may take."""
+
+from enum import StrEnum
+
+from sqlalchemy import URL, Engine, create_engine
+
+from shared_code.database.embedded import PORT, SUPERUSER, EmbeddedServer
+from shared_code.errors import SettingsError
+from shared_code.settings import DatabaseSettings
+
+
+class Role(StrEnum):
+    """A database role; its value is its name on the server."""
+
+    OWNER = SUPERUSER
+    """Owns the tables and migrates them; bypasses row-level security on the embedded server."""
+    APP = "altaviz_app"
+    """The API: one organization at a time."""
+    ETL = "altaviz_etl"
+    """The Spark job: writes what it derives, for every organization, and reads nothing else."""
+
+
+class Database:
+    """One SQL database and the engines to it, made when first asked for."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        if settings.db_type != "postgresql":
+            raise SettingsError(f"DB_TYPE={settings.db_type} is not available in this build; use postgresql")
+        self.settings = settings
+        self._engines: dict[Role, Engine] = {}
+        self._server = EmbeddedServer(settings.data_dir) if settings.embedded else None
+
+    def start_server(self) -> None:
+        """Start the embedded server if this database is one; a remote one runs already."""
+        if self._server is not None:
+            self._server.start()
+
+    def engine(self, role: Role) -> Engine:
+        """Return the engine that works as this role."""
+        if role not in self._engines:
+            self._engines[role] = create_engine(
+                self._url(role),
+                pool_size=self.settings.pool_size,
+                pool_pre_ping=not self.settings.embedded,
+                connect_args={"options": "-c timezone=UTC"},
+            )
+        return self._engines[role]
+
+    def dispose(self) -> None:
+        """Close every connection, and stop the embedded server if nobody else uses it."""
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+        if self._server is not None:
+            self._server.stop()
+
+    def _url(self, role: Role) -> URL:
+        settings = self.settings
+        if self._server is not None:
+            socket = {"host": str(self._server.socket_dir), "port": str(PORT)}
+            return URL.create("postgresql+psycopg", username=role, database="postgres", query=socket)
+        return URL.create(
+            "postgresql+psycopg",
+            username=settings.user or role,
+            password=settings.password.get_secret_value() if settings.password else None,
+            host=settings.host,
+            port=settings.port,
+            database=settings.name,
+            query={"sslmode": settings.sslmode},
+        )

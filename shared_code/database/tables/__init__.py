@@ -1,0 +1,28 @@
+"""The SQL tables. Every tenant table has `organization_id` first in its key."""
+
+from shared_code.database.tables.alerts import alert_history
+from shared_code.database.tables.billing import billing_events
+from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
+from shared_code.database.tables.metadata import metadata
+from shared_code.database.tables.organizations import organizations, users
+from shared_code.database.tables.predictions import ml_predictions
+from shared_code.database.tables.readings import data_quality_metrics, etl_runs, sensor_readings_agg
+from shared_code.database.tables.views import v_active_alerts, v_fleet_health_summary, v_latest_readings
+
+__all__ = [
+    "alert_history",
+    "billing_events",
+    "compressor_metadata",
+    "data_quality_metrics",
+    "etl_runs",
+    "maintenance_events",
+    "metadata",
+    "ml_predictions",
+    "organizations",
+    "sensor_readings_agg",
+    "station_locations",
+    "users",
+    "v_active_alerts",
+    "v_fleet_health_summary",
+    "v_latest_readings",
+]

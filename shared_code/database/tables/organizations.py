@@ -1,0 +1,70 @@
+"""Customers and the people who work for them."""
+
+from enum import StrEnum
+
+from sqlalchemy import Column, Index, Integer, String, Table, Unicode, UniqueConstraint, Uuid
+
+from shared_code.database.tables.metadata import INSTANT, metadata, one_of, organization_id
+
+
+class Tier(StrEnum):
+    """What an organization pays for."""
+
+    FREE = "free"
+    PRO = "pro"
+    ENTERPRISE = "enterprise"
+
+
+class SubscriptionStatus(StrEnum):
+    """Where the subscription stands."""
+
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    CANCELED = "canceled"
+    TRIALING = "trialing"
+
+
+class UserRole(StrEnum):
+    """What a person may do in an organization."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    VIEWER = "viewer"
+
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", Uuid(), primary_key=True),
+    Column("name", Unicode(200), nullable=False),
+    Column("slug", String(100), nullable=False),
+    Column("stripe_customer_id", String(255)),
+    Column("subscription_tier", String(20), nullable=False),
+    Column("subscription_status", String(20), nullable=False),
+    Column("max_compressors", Integer),  # NULL: no limit
+    Column("created_at", INSTANT, nullable=False),
+    Column("updated_at", INSTANT, nullable=False),
+    UniqueConstraint("slug"),
+    one_of("subscription_tier", Tier),
+    one_of("subscription_status", SubscriptionStatus),
+    Index(None, "stripe_customer_id"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    organization_id(),
+    Column("id", Uuid(), primary_key=True),
+    Column("email", Unicode(320), nullable=False),  # for display; never tells who somebody is
+    Column("name", Unicode(200), nullable=False),
+    Column("identity_issuer", String(200), nullable=False),
+    Column("identity_tenant", String(100), nullable=False),
+    Column("identity_object", String(320), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("last_login_at", INSTANT),
+    UniqueConstraint("identity_issuer", "identity_tenant", "identity_object", name="uq_users_identity"),
+    one_of("role", UserRole),
+    Index(None, "organization_id", "email"),
+)

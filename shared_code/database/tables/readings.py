@@ -1,0 +1,87 @@
+"""What the Spark job publishes about readings; all of it can be made again from the lake.
+
+These tables carry no foreign key to the machine: they take tens of thousands of rows a second, and the job has
+checked every machine before.
+"""
+
+from enum import StrEnum
+
+from sqlalchemy import JSON, Boolean, Column, Index, Integer, String, Table, Unicode, Uuid
+
+from shared_code.database.tables.metadata import DOUBLE, INSTANT, metadata, one_of, organization_id
+
+
+class WindowType(StrEnum):
+    """How much time an aggregate covers."""
+
+    HOUR = "1hr"
+    FOUR_HOURS = "4hr"
+    DAY = "24hr"
+
+
+class QualityMetric(StrEnum):
+    """What is measured about the data of a machine."""
+
+    FRESHNESS = "freshness"
+    COMPLETENESS = "completeness"
+    CONSISTENCY = "consistency"
+    ACCURACY = "accuracy"
+
+
+sensor_readings_agg = Table(
+    "sensor_readings_agg",
+    metadata,
+    organization_id(foreign=False),
+    Column("compressor_id", String(50), primary_key=True),
+    Column("window_type", String(4), primary_key=True),
+    Column("agg_timestamp", INSTANT, primary_key=True),  # the end of the window, which is half-open
+    Column("vibration_mean", DOUBLE),
+    Column("vibration_std", DOUBLE),
+    Column("vibration_max", DOUBLE),
+    Column("vibration_min", DOUBLE),
+    Column("discharge_temp_mean", DOUBLE),
+    Column("discharge_temp_std", DOUBLE),
+    Column("discharge_temp_max", DOUBLE),
+    Column("discharge_temp_rate_of_change", DOUBLE),  # deg F/h
+    Column("suction_pressure_mean", DOUBLE),
+    Column("suction_pressure_std", DOUBLE),
+    Column("suction_pressure_min", DOUBLE),
+    Column("discharge_pressure_mean", DOUBLE),
+    Column("discharge_pressure_std", DOUBLE),
+    Column("discharge_pressure_max", DOUBLE),
+    Column("pressure_delta_mean", DOUBLE),
+    Column("horsepower_mean", DOUBLE),
+    Column("horsepower_std", DOUBLE),
+    Column("gas_flow_mean", DOUBLE),
+    Column("reading_count", Integer, nullable=False),
+    Column("missing_readings", Integer, nullable=False),
+    Column("suspect_readings", Integer, nullable=False),
+    one_of("window_type", WindowType),
+    Index(None, "organization_id", "window_type", "agg_timestamp"),
+)
+
+data_quality_metrics = Table(
+    "data_quality_metrics",
+    metadata,
+    organization_id(foreign=False),
+    Column("compressor_id", String(50), primary_key=True),
+    Column("metric_type", String(20), primary_key=True),
+    Column("metric_timestamp", INSTANT, primary_key=True),  # the end of the UTC day that was measured
+    Column("metric_value", DOUBLE, nullable=False),
+    Column("pass_threshold", DOUBLE, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("details", JSON, nullable=False),
+    one_of("metric_type", QualityMetric),
+    Index(None, "organization_id", "metric_timestamp"),
+)
+
+etl_runs = Table(
+    "etl_runs",
+    metadata,
+    Column("batch_id", String(100), primary_key=True),
+    Column("run_id", Uuid(), nullable=False),
+    Column("published_at", INSTANT, nullable=False),
+    Column("program_version", Unicode(50), nullable=False),
+    Column("summary", JSON, nullable=False),
+    Index(None, "published_at"),
+)

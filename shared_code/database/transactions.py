@@ -1,0 +1,86 @@
+"""The only place that opens and commits transactions.
+
+A connection's type says what it may do and for whom: `Read` and `Write` belong to one organization, which row-level
+security enforces from the first statement on; `JobWrite` belongs to the Spark job, which serves all of them.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import NewType
+
+from sqlalchemy import Connection, text
+
+from shared_code.database.engines import Database, Role
+from shared_code.identifiers import OrganizationId
+
+Read = NewType("Read", Connection)
+"""A read-only transaction of one organization."""
+Write = NewType("Write", Connection)
+"""A transaction of one organization that may write; whoever may write may read."""
+SignIn = NewType("SignIn", Connection)
+"""A transaction that sees the users of one proven identity, and no organization yet."""
+JobWrite = NewType("JobWrite", Connection)
+"""A transaction of the Spark job, over all organizations."""
+
+# Each setting ends with the transaction, so a pooled connection carries nothing to its next user.
+_SET = text("SELECT set_config(:name, :value, true)")
+
+
+@contextmanager
+def read(database: Database, organization_id: OrganizationId) -> Generator[Read]:
+    """Open a read-only transaction of one organization."""
+    with database.engine(Role.APP).connect() as connection, connection.begin():
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        _become(connection, organization_id)
+        yield Read(connection)
+
+
+@contextmanager
+def write(database: Database, organization_id: OrganizationId) -> Generator[Write]:
+    """Open a transaction of one organization; it commits when the block ends well, and is undone otherwise."""
+    with database.engine(Role.APP).begin() as connection:
+        _become(connection, organization_id)
+        yield Write(connection)
+
+
+@contextmanager
+def sign_in(database: Database, *, issuer: str, tenant: str, object_id: str) -> Generator[SignIn]:
+    """Open a transaction for an identity that has just been proven."""
+    with database.engine(Role.APP).begin() as connection:
+        for name, value in (("issuer", issuer), ("tenant", tenant), ("object", object_id)):
+            connection.execute(_SET, {"name": f"app.identity_{name}", "value": value})
+        yield SignIn(connection)
+
+
+def enter(connection: SignIn, organization_id: OrganizationId) -> Write:
+    """Go on, in the same transaction, as the organization that the identity turned out to belong to."""
+    _become(connection, organization_id)
+    return Write(connection)
+
+
+@contextmanager
+def job(database: Database) -> Generator[JobWrite]:
+    """Open a transaction of the Spark job."""
+    with database.engine(Role.ETL).begin() as connection:
+        yield JobWrite(connection)
+
+
+@contextmanager
+def owner(database: Database) -> Generator[Connection]:
+    """Open a transaction of the owner of the tables, for migrations."""
+    with database.engine(Role.OWNER).begin() as connection:
+        yield connection
+
+
+def ping(database: Database) -> None:
+    """Ask the server for an answer.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: it gives none.
+    """
+    with database.engine(Role.APP).connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def _become(connection: Connection, organization_id: OrganizationId) -> None:
+    connection.execute(_SET, {"name": "app.organization_id", "value": str(organization_id)})

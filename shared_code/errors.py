@@ -1,0 +1,29 @@
+"""The few kinds of failure that a caller can do something about; each program turns them into its own answer."""
+
+
+class AltavizError(Exception):
+    """A failure with a sentence that may be shown to whoever asked."""
+
+
+class NotFoundError(AltavizError):
+    """There is no such thing for this organization; whether another has one is not said."""
+
+
+class ConflictError(AltavizError):
+    """The thing is not in the state that the request needs."""
+
+
+class ForbiddenError(AltavizError):
+    """Known who asks, and not allowed."""
+
+
+class UnauthorizedError(AltavizError):
+    """Not known who asks."""
+
+
+class InvalidError(AltavizError):
+    """The input is wrong in a way the sentence says how to mend."""
+
+
+class SettingsError(AltavizError):
+    """The program is not set up; the sentence names every setting to mend."""
