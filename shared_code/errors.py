@@ -22,7 +22,11 @@ class UnauthorizedError(AltavizError):
 
 
 class InvalidError(AltavizError):
-    """The input is wrong in a way the sentence says how to mend."""
+    """The input is wrong in a way the sentence says how to mend; `field` names the part, where it is one."""
+
+    def __init__(self, sentence: str, *, field: str | None = None) -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 class SettingsError(AltavizError):

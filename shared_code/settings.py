@@ -83,7 +83,7 @@ class JobSettings(YamlSettings):
     reading_interval_minutes: int = Field(default=10, ge=1, le=60)
     clock_tolerance_minutes: int = Field(default=15, ge=0)
     files_per_batch: int = Field(default=5000, ge=1)
-    bytes_per_partition: int = Field(default=16_000_000, ge=1)
+    rows_per_partition: int = Field(default=500_000, ge=1)
     master: str = "local[*]"
     driver_memory: str = "3g"
 

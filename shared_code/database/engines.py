@@ -43,6 +43,7 @@ class Database:
                 pool_size=self.settings.pool_size,
                 pool_pre_ping=not self.settings.embedded,
                 connect_args={"options": "-c timezone=UTC"},
+                hide_parameters=True,  # an error must not show whose data it was about
             )
         return self._engines[role]
 

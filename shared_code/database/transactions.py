@@ -66,6 +66,23 @@ def job(database: Database) -> Generator[JobWrite]:
 
 
 @contextmanager
+def only_job(database: Database, work: str) -> Generator[bool]:
+    """Hold the right to do a piece of work for as long as the block lasts; false where another process has it.
+
+    The server frees it when the connection ends, however the process died.
+    """
+    engine = database.engine(Role.ETL).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        lock = {"work": work}
+        taken = connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:work, 0))"), lock)
+        try:
+            yield bool(taken)
+        finally:
+            if taken:
+                connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:work, 0))"), lock)
+
+
+@contextmanager
 def owner(database: Database) -> Generator[Connection]:
     """Open a transaction of the owner of the tables, for migrations."""
     with database.engine(Role.OWNER).begin() as connection:

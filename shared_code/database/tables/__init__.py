@@ -6,7 +6,13 @@ from shared_code.database.tables.fleet import compressor_metadata, maintenance_e
 from shared_code.database.tables.metadata import metadata
 from shared_code.database.tables.organizations import organizations, users
 from shared_code.database.tables.predictions import ml_predictions
-from shared_code.database.tables.readings import data_quality_metrics, etl_runs, sensor_readings_agg
+from shared_code.database.tables.readings import (
+    data_quality_metrics,
+    etl_runs,
+    sensor_readings_agg,
+    staging_data_quality_metrics,
+    staging_sensor_readings_agg,
+)
 from shared_code.database.tables.views import v_active_alerts, v_fleet_health_summary, v_latest_readings
 
 __all__ = [
@@ -20,6 +26,8 @@ __all__ = [
     "ml_predictions",
     "organizations",
     "sensor_readings_agg",
+    "staging_data_quality_metrics",
+    "staging_sensor_readings_agg",
     "station_locations",
     "users",
     "v_active_alerts",

@@ -1,8 +1,8 @@
 """What Stripe told us."""
 
-from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, UniqueConstraint, Uuid
+from sqlalchemy import BigInteger, Column, Index, String, Table, UniqueConstraint, Uuid
 
-from shared_code.database.tables.metadata import INSTANT, metadata, organization_id
+from shared_code.database.tables.metadata import DOCUMENT, INSTANT, metadata, organization_id
 
 billing_events = Table(
     "billing_events",
@@ -13,7 +13,7 @@ billing_events = Table(
     Column("event_type", String(100), nullable=False),
     Column("amount_cents", BigInteger),
     Column("currency", String(3)),
-    Column("payload", JSON, nullable=False),
+    Column("payload", DOCUMENT, nullable=False),
     Column("received_at", INSTANT, nullable=False),
     Column("handled_at", INSTANT),
     UniqueConstraint("stripe_event_id"),

@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Double, ForeignKey, MetaData, Uuid
+from sqlalchemy import JSON, CheckConstraint, Column, DateTime, Double, ForeignKey, MetaData, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData(
     naming_convention={
@@ -16,6 +17,7 @@ metadata = MetaData(
 
 INSTANT = DateTime(timezone=True)
 DOUBLE: Double[float] = Double()
+DOCUMENT = JSON().with_variant(JSONB(), "postgresql")
 
 
 def organization_id(*, key: bool = True, foreign: bool = True) -> Column[object]:

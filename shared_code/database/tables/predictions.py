@@ -1,8 +1,8 @@
 """What the models expect of a machine."""
 
-from sqlalchemy import JSON, Column, ForeignKeyConstraint, Index, String, Table
+from sqlalchemy import Column, ForeignKeyConstraint, Index, String, Table
 
-from shared_code.database.tables.metadata import DOUBLE, INSTANT, metadata, organization_id
+from shared_code.database.tables.metadata import DOCUMENT, DOUBLE, INSTANT, metadata, organization_id
 
 ml_predictions = Table(
     "ml_predictions",
@@ -14,7 +14,7 @@ ml_predictions = Table(
     Column("rul_days", DOUBLE),  # a lower bound of the remaining life; NULL where none can be stated
     Column("failure_probability", DOUBLE, nullable=False),
     Column("confidence_score", DOUBLE, nullable=False),
-    Column("features_used", JSON, nullable=False),
+    Column("features_used", DOCUMENT, nullable=False),
     ForeignKeyConstraint(
         ["organization_id", "compressor_id"],
         ["compressor_metadata.organization_id", "compressor_metadata.compressor_id"],

@@ -6,9 +6,9 @@ checked every machine before.
 
 from enum import StrEnum
 
-from sqlalchemy import JSON, Boolean, Column, Index, Integer, String, Table, Unicode, Uuid
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Unicode, Uuid
 
-from shared_code.database.tables.metadata import DOUBLE, INSTANT, metadata, one_of, organization_id
+from shared_code.database.tables.metadata import DOCUMENT, DOUBLE, INSTANT, metadata, one_of, organization_id
 
 
 class WindowType(StrEnum):
@@ -70,7 +70,7 @@ data_quality_metrics = Table(
     Column("metric_value", DOUBLE, nullable=False),
     Column("pass_threshold", DOUBLE, nullable=False),
     Column("passed", Boolean, nullable=False),
-    Column("details", JSON, nullable=False),
+    Column("details", DOCUMENT, nullable=False),
     one_of("metric_type", QualityMetric),
     Index(None, "organization_id", "metric_timestamp"),
 )
@@ -82,6 +82,22 @@ etl_runs = Table(
     Column("run_id", Uuid(), nullable=False),
     Column("published_at", INSTANT, nullable=False),
     Column("program_version", Unicode(50), nullable=False),
-    Column("summary", JSON, nullable=False),
+    Column("summary", DOCUMENT, nullable=False),
     Index(None, "published_at"),
 )
+
+
+def _staging(target: Table) -> Table:
+    """Return the table where a batch's rows wait for the transaction that merges them into `target`."""
+    return Table(
+        f"staging_{target.name}",
+        target.metadata,
+        Column("batch_id", String(100), nullable=False),
+        *(Column(column.name, column.type, nullable=column.nullable) for column in target.columns),
+        Index(None, "batch_id"),
+        prefixes=["UNLOGGED"],  # lost in a server crash, and written again by the rerun
+    )
+
+
+staging_sensor_readings_agg = _staging(sensor_readings_agg)
+staging_data_quality_metrics = _staging(data_quality_metrics)

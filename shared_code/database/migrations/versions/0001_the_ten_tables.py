@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
@@ -9,6 +10,7 @@ branch_labels = None
 depends_on = None
 
 DOUBLE: sa.Double[float] = sa.Double()
+DOCUMENT = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 TENANT_TABLES = (
@@ -32,6 +34,12 @@ JOB_TABLES = (
     "alert_history",
     "ml_predictions",
 )
+
+# Staging table -> the table that its rows are merged into.
+STAGING = {
+    "staging_sensor_readings_agg": "sensor_readings_agg",
+    "staging_data_quality_metrics": "data_quality_metrics",
+}
 
 # Unset or empty means no organization, and no row: nullif keeps '' (what a pooled connection returns after its
 # first transaction) from being cast.
@@ -86,6 +94,7 @@ def upgrade() -> None:
     """Apply."""
     create_roles()
     create_tables()
+    create_staging()
     for table in TENANT_TABLES:
         separate_organizations(table, f"organization_id = {CURRENT_ORGANIZATION}")
     separate_organizations("organizations", f"id = {CURRENT_ORGANIZATION}")
@@ -139,10 +148,18 @@ def grant() -> None:
     op.execute("CREATE POLICY job ON organizations FOR SELECT TO altaviz_etl USING (true)")
     op.execute("GRANT SELECT (id) ON organizations TO altaviz_etl")
     op.execute("GRANT SELECT, INSERT, UPDATE ON etl_runs TO altaviz_etl")
-    # Staging tables of the job's own.
-    op.execute(
-        "DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO altaviz_etl', current_database()); END $$"
-    )
+
+
+def create_staging() -> None:
+    """Create the tables that a batch's rows are copied into; unlogged, because a rerun writes them again.
+
+    COPY refuses a table with row-level security. These hold rows of all organizations for a moment, and nobody but
+    the job is granted anything on them.
+    """
+    for staging, target in STAGING.items():
+        op.execute(f"CREATE UNLOGGED TABLE {staging} (batch_id varchar(100) NOT NULL, LIKE {target})")
+        op.create_index(f"ix_{staging}_batch_id", staging, ["batch_id"])
+        op.execute(f"GRANT SELECT, INSERT, DELETE ON {staging} TO altaviz_etl")
 
 
 def create_tables() -> None:
@@ -156,7 +173,7 @@ def create_tables() -> None:
         sa.Column("metric_value", DOUBLE, nullable=False),
         sa.Column("pass_threshold", DOUBLE, nullable=False),
         sa.Column("passed", sa.Boolean(), nullable=False),
-        sa.Column("details", sa.JSON(), nullable=False),
+        sa.Column("details", DOCUMENT, nullable=False),
         sa.CheckConstraint(
             "metric_type IN ('freshness', 'completeness', 'consistency', 'accuracy')",
             name=op.f("ck_data_quality_metrics_metric_type"),
@@ -177,7 +194,7 @@ def create_tables() -> None:
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("program_version", sa.Unicode(length=50), nullable=False),
-        sa.Column("summary", sa.JSON(), nullable=False),
+        sa.Column("summary", DOCUMENT, nullable=False),
         sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_etl_runs")),
     )
     op.create_index(op.f("ix_etl_runs_published_at"), "etl_runs", ["published_at"], unique=False)
@@ -249,7 +266,7 @@ def create_tables() -> None:
         sa.Column("event_type", sa.String(length=100), nullable=False),
         sa.Column("amount_cents", sa.BigInteger(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=True),
-        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("payload", DOCUMENT, nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("handled_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -435,7 +452,7 @@ def create_tables() -> None:
         sa.Column("rul_days", DOUBLE, nullable=True),
         sa.Column("failure_probability", DOUBLE, nullable=False),
         sa.Column("confidence_score", DOUBLE, nullable=False),
-        sa.Column("features_used", sa.JSON(), nullable=False),
+        sa.Column("features_used", DOCUMENT, nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id", "compressor_id"],
             ["compressor_metadata.organization_id", "compressor_metadata.compressor_id"],
@@ -467,6 +484,7 @@ def downgrade() -> None:
     for name in reversed(VIEWS):
         op.execute(f"DROP VIEW {name}")
     for table in (
+        *STAGING,
         "ml_predictions",
         "maintenance_events",
         "alert_history",

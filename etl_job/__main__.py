@@ -1,0 +1,142 @@
+"""`python -m etl_job --landing DIR --lake DIR [--json]`: runs once over what is new.
+
+Exit codes: 0 done; 2 bad usage or settings; 3 done, with some input put into quarantine; 1 otherwise.
+"""
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import typer
+from rich.console import Console
+
+from etl_job import pipeline, spark_session
+from etl_job.summary import Summary
+from shared_code.database import transactions
+from shared_code.database.demo import DEMO_ORGANIZATION
+from shared_code.database.engines import Database
+from shared_code.database.home import open_database
+from shared_code.errors import SettingsError
+from shared_code.settings import DatabaseSettings, JobSettings, read
+from shared_code.thresholds import thresholds
+from shared_code.version import VERSION
+
+BAD_USAGE = 2
+SOMETHING_KEPT_ASIDE = 3
+
+console = Console(stderr=True)
+# No decorated tracebacks: they print local variables, and a connection string may be one.
+program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@program.command()
+def main(
+    landing: Annotated[str, typer.Option(help="Folder or URL that gateways deliver to.")],
+    lake: Annotated[str, typer.Option(help="Folder or URL of the Delta tables; made on first use.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Take what is new in the landing folder through Bronze, Silver and Gold into SQL."""
+    try:
+        spark_session.check_java()
+        settings = read(JobSettings)
+        limits = thresholds()
+        database_settings = read(DatabaseSettings)
+        landing, lake = _location(landing, must_exist=True), _location(lake, must_exist=False)
+    except SettingsError as problem:
+        console.print(f"error: {problem}", markup=False, highlight=False)
+        raise typer.Exit(BAD_USAGE) from None
+    now = datetime.now(UTC)
+    with _progress() as show:
+        show("database")
+        database = open_database(database_settings, now=now)
+        job = pipeline.Job(
+            landing=landing,
+            lake=lake,
+            database=database,
+            settings=settings,
+            limits=limits,
+            default_organization=settings.default_organization or _home_organization(database_settings),
+            run_id=uuid4(),
+            now=now,
+            version=VERSION,
+            progress=show,
+        )
+        summary = _run_alone(database, job)
+    if summary is None:
+        console.print("another run is at work on this lake; nothing to do here")
+        raise typer.Exit
+    print_summary(summary, as_json=as_json)
+    raise typer.Exit(SOMETHING_KEPT_ASIDE if summary.something_was_kept_aside else 0)
+
+
+def _location(given: str, *, must_exist: bool) -> str:
+    """Return a folder as an absolute path, or a URL as it is.
+
+    Raises:
+        SettingsError: it is a folder of this machine and not there.
+    """
+    if urlsplit(given).scheme:
+        return given
+    folder = Path(given).resolve()
+    if must_exist and not folder.is_dir():
+        raise SettingsError(f"--landing {given}: no such folder")
+    return str(folder)
+
+
+def _home_organization(settings: DatabaseSettings) -> UUID | None:
+    """Return who owns files without an organization when nothing is set: at home the demo, elsewhere nobody."""
+    return DEMO_ORGANIZATION if settings.embedded else None
+
+
+def _run_alone(database: Database, job: pipeline.Job) -> Summary | None:
+    """Run unless another process works on the same lake; then return None."""
+    try:
+        with transactions.only_job(database, job.lake) as alone:
+            if not alone:
+                return None
+            job.progress("starting Spark")
+            spark = spark_session.start(job.settings)
+            try:
+                return pipeline.run(spark, job)
+            finally:
+                job.progress("stopping Spark")
+                spark_session.stop(spark)
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def _progress() -> Generator[Callable[[str], None]]:
+    """Show the stage at work: a spinner on a terminal, a line a stage otherwise."""
+    if not console.is_terminal:
+        yield lambda stage: console.print(f"etl: {stage}", markup=False, highlight=False)
+        return
+    with console.status("starting") as status:
+        yield lambda stage: status.update(f"ETL: {stage}")
+
+
+def print_summary(summary: Summary, *, as_json: bool) -> None:
+    """Print what was done, for a program or for a person."""
+    facts = summary.as_json()
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    typer.echo(
+        f"{summary.rows_read} rows read from {summary.files_read} files: {summary.rows_written} written, "
+        f"{summary.rows_repeated} repeated, {summary.rows_quarantined} quarantined; "
+        f"{summary.rows_flagged} readings flagged; {summary.windows_published} windows published"
+    )
+    for title in ("quarantined", "flagged", "notes"):
+        for name, count in facts[title].items():
+            typer.echo(f"  {title}: {name} {count}")
+    for refused in summary.fleet_refused:
+        typer.echo(f"  not understood: {refused.source_file} row {refused.row_number}: {refused.reason}")
+
+
+if __name__ == "__main__":
+    program()
