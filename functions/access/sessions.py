@@ -1,0 +1,101 @@
+"""Sessions: what a signed token says about a caller, how it is made, and when it is believed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal
+from uuid import UUID, uuid4
+
+import jwt
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared_code.database.tables.organizations import Tier, UserRole
+from shared_code.errors import UnauthorizedError
+from shared_code.identifiers import OrganizationId, UserId
+
+ALGORITHM: Final = "HS256"
+ISSUER: Final = "altaviz"
+AUDIENCE: Final = "altaviz-api"
+LIFETIME: Final = timedelta(hours=8)
+CLOCK_LEEWAY: Final = timedelta(seconds=60)
+"""How far ahead the clock of another instance that issued the token may be."""
+MAX_TOKEN_LENGTH: Final = 4096
+
+# Read from text, where everything else must arrive as the type it is.
+_Parsed = Field(strict=False)
+
+
+class Member(BaseModel):
+    """A person as the session names them: a user of one organization."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", validate_by_name=True)
+
+    sub: Annotated[UserId, _Parsed]
+    email: str
+    organization_id: Annotated[OrganizationId, Field(alias="organizationId"), _Parsed]
+    organization_name: Annotated[str, Field(alias="organizationName")]
+    role: Annotated[UserRole, _Parsed]
+    subscription_tier: Annotated[Tier, Field(alias="subscriptionTier"), _Parsed]
+
+
+class Session(Member):
+    """A member's claims, as signed; `iat` and `exp` are seconds since 1970."""
+
+    iat: int
+    exp: int
+    iss: Literal["altaviz"] = ISSUER
+    aud: Literal["altaviz-api"] = AUDIENCE
+    jti: Annotated[UUID, _Parsed]
+
+    @property
+    def expires_at(self) -> datetime:
+        """The first instant at which the session is no longer believed."""
+        return datetime.fromtimestamp(self.exp, UTC)
+
+
+def start(member: Member, *, now: datetime) -> Session:
+    """Return a new session of a member who has just proven who they are."""
+    issued = int(now.timestamp())
+    lifetime = int(LIFETIME.total_seconds())
+    return Session(**dict(member), iat=issued, exp=issued + lifetime, jti=uuid4())
+
+
+def sign(session: Session, key: str) -> str:
+    """Return the session as a token; its characters are safe in headers and cookies."""
+    claims = session.model_dump(mode="json", by_alias=True)
+    return jwt.encode(claims, key, algorithm=ALGORITHM)  # pyright: ignore[reportUnknownMemberType] - no cryptography
+
+
+def verify(token: str, key: str, *, now: datetime) -> Session:
+    """Return the session that a token carries.
+
+    Raises:
+        UnauthorizedError: for whatever is wrong with it, always in the same words.
+    """
+    session = _read(token, key)
+    if session is None or not _current(session, now):
+        raise UnauthorizedError("the session is not valid or has ended; sign in again")
+    return session
+
+
+def _read(token: str, key: str) -> Session | None:
+    if len(token) > MAX_TOKEN_LENGTH:
+        return None
+    try:
+        claims = jwt.decode(  # pyright: ignore[reportUnknownMemberType] - no cryptography
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            # Times are checked against the clock that is passed in, below; PyJWT would read the system's.
+            options={"strict_aud": True, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+        )
+        return Session.model_validate(claims, by_alias=True, by_name=False)
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        # Headers are read before the signature is: nested JSON or odd types there raise what PyJWT does not foresee.
+        return None
+
+
+def _current(session: Session, now: datetime) -> bool:
+    seconds = now.timestamp()
+    issued = session.iat - CLOCK_LEEWAY.total_seconds() <= seconds
+    return issued and seconds < session.exp <= session.iat + LIFETIME.total_seconds()

@@ -1,0 +1,51 @@
+"""The HTTP API, put together."""
+
+from collections.abc import Callable
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+
+from functions import problems
+from functions.access import endpoints as access
+from functions.application import Application, Clock, utc_clock
+from functions.compressors import endpoints as compressors
+from functions.documentation import endpoints as documentation
+from functions.envelope import Envelope
+from functions.fleet import endpoints as fleet
+from functions.health import endpoints as health
+from functions.readings import endpoints as readings
+from functions.settings import Settings
+from functions.stations import endpoints as stations
+from shared_code.database.engines import Database
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    health.router,
+    access.router,
+    fleet.router,
+    stations.router,
+    compressors.router,
+    readings.router,
+    documentation.router,
+)
+
+
+def create_app(settings: Settings, database: Callable[[], Database], *, clock: Clock = utc_clock) -> FastAPI:
+    """Return the API; `database` is called when a request first needs it.
+
+    There is no lifespan: the Functions host never runs one to its end, so nothing may depend on it.
+    """
+    app = FastAPI(
+        title="Altaviz",
+        description="Predictive maintenance for natural-gas compressors. Times are ISO 8601 in UTC.",
+        version="1.0",
+        openapi_url=None,  # served by an operation like all others
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.application = Application(settings, database, clock)
+    problems.register(app)
+    for router in ROUTERS:
+        app.include_router(router, prefix=problems.PREFIX)
+    app.add_middleware(Envelope)
+    return app

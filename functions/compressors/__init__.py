@@ -1,0 +1,1 @@
+"""The machines, and how each of them is."""

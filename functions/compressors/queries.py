@@ -1,0 +1,180 @@
+"""SQL of machines."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Label,
+    RowMapping,
+    Select,
+    Subquery,
+    and_,
+    case,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+
+from functions.compressors.health import Health, Rule, quantities, rules
+from shared_code.database.tables import alert_history, compressor_metadata, sensor_readings_agg, station_locations
+from shared_code.database.tables.alerts import Severity
+from shared_code.database.tables.readings import WindowType
+from shared_code.database.transactions import Read
+from shared_code.identifiers import CompressorId, OrganizationId, StationId
+
+
+def list_compressors(
+    connection: Read,
+    organization_id: OrganizationId,
+    *,
+    station_id: StationId | None,
+    health: Health | None,
+    after: CompressorId | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Return up to `limit` machines in order of id, those after `after`, of one station and health if given."""
+    machines = _machines(organization_id).subquery("machines")
+    query = select(machines).order_by(machines.c.compressor_id).limit(limit)
+    if station_id is not None:
+        query = query.where(machines.c.station_id == station_id)
+    if health is not None:
+        query = query.where(machines.c.health == health)
+    if after is not None:
+        query = query.where(machines.c.compressor_id > after)
+    return connection.execute(query).mappings().all()
+
+
+def find_compressor(
+    connection: Read, organization_id: OrganizationId, compressor_id: CompressorId
+) -> RowMapping | None:
+    """Return one machine as it is listed, with its open alerts counted by severity; None without such a machine."""
+    query = _machines(organization_id).where(compressor_metadata.c.compressor_id == compressor_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def latest_windows(
+    connection: Read,
+    organization_id: OrganizationId,
+    compressor_id: CompressorId,
+    *,
+    window_types: Collection[WindowType],
+) -> dict[WindowType, RowMapping]:
+    """Return the newest window of each of these types that has one."""
+    window = sensor_readings_agg
+    found: dict[WindowType, RowMapping] = {}
+    for window_type in window_types:
+        query = (
+            select(window)
+            .where(
+                window.c.organization_id == organization_id,
+                window.c.compressor_id == compressor_id,
+                window.c.window_type == window_type,
+            )
+            .order_by(window.c.agg_timestamp.desc())
+            .limit(1)
+        )
+        row = connection.execute(query).mappings().one_or_none()
+        if row is not None:
+            found[window_type] = row
+    return found
+
+
+def count_by_station_and_health(connection: Read, organization_id: OrganizationId) -> Sequence[RowMapping]:
+    """Return a row for each station and health with machines, and the newest end of their hourly windows."""
+    machines = _machines(organization_id).subquery("machines")
+    query = (
+        select(
+            machines.c.station_id,
+            machines.c.station_name,
+            machines.c.health,
+            func.count().label("compressors"),
+            func.sum(machines.c.warning_alerts).label("warning_alerts"),
+            func.sum(machines.c.critical_alerts).label("critical_alerts"),
+            func.max(machines.c.newest_window_end).label("newest_window_end"),
+        )
+        .group_by(machines.c.station_id, machines.c.station_name, machines.c.health)
+        .order_by(machines.c.station_id)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def _machines(organization_id: OrganizationId) -> Select[Any]:
+    """Select every machine of an organization with its station's name, newest hour, open alerts and health."""
+    machine, station = compressor_metadata, station_locations
+    hour = _newest_hour(machine)
+    alerts = _open_alerts(organization_id)
+    warnings, criticals = (func.coalesce(alerts.c[f"{severity}_alerts"], 0) for severity in Severity)
+    return (
+        select(
+            machine,
+            station.c.station_name,
+            hour.c.agg_timestamp.label("newest_window_end"),
+            warnings.label("warning_alerts"),
+            criticals.label("critical_alerts"),
+            (warnings + criticals).label("open_alerts"),
+            _health(hour, warnings, criticals),
+        )
+        .join_from(machine, station, _same(machine, station, "station_id"))
+        .outerjoin(hour, true())
+        .outerjoin(alerts, alerts.c.compressor_id == machine.c.compressor_id)
+        .where(machine.c.organization_id == organization_id)
+    )
+
+
+def _same(left: FromClause, right: FromClause, column: str) -> ColumnElement[bool]:
+    return and_(left.c.organization_id == right.c.organization_id, left.c[column] == right.c[column])
+
+
+def _newest_hour(machine: FromClause) -> FromClause:
+    """Return a machine's newest hourly window: one look at the end of the primary key.
+
+    Joined on `max(agg_timestamp)` instead, the planner reads every window there is: for 5,000 machines with a week
+    each, a page took 190 ms and not 13.
+    """
+    window = sensor_readings_agg
+    return (
+        select(window)
+        .where(_same(machine, window, "compressor_id"), window.c.window_type == WindowType.HOUR)
+        .order_by(window.c.agg_timestamp.desc())
+        .limit(1)
+        .lateral("hour")
+    )
+
+
+def _open_alerts(organization_id: OrganizationId) -> Subquery:
+    """Count each machine's open alerts by severity, shelved ones included; machines without any have no row."""
+    alert = alert_history
+    counts: list[Label[int]] = [
+        func.sum(case((alert.c.severity == severity, 1), else_=0)).label(f"{severity}_alerts") for severity in Severity
+    ]
+    return (
+        select(alert.c.compressor_id, *counts)
+        .where(alert.c.organization_id == organization_id, alert.c.resolved == false())
+        .group_by(alert.c.compressor_id)
+        .subquery("open_alerts")
+    )
+
+
+def _health(hour: FromClause, warnings: ColumnElement[int], criticals: ColumnElement[int]) -> Label[str]:
+    """Say in SQL what `functions.compressors.health.assess` says: the first case that holds is the worst."""
+    missing = [hour.c[quantity.column].is_(None) for quantity in quantities() if quantity.needed]
+    return case(
+        (or_(criticals > 0, *_broken(hour, Health.CRITICAL)), literal(Health.CRITICAL.value)),
+        (or_(warnings > 0, *_broken(hour, Health.WARNING)), literal(Health.WARNING.value)),
+        (or_(*missing), literal(Health.UNKNOWN.value)),
+        else_=literal(Health.HEALTHY.value),
+    ).label("health")
+
+
+def _broken(hour: FromClause, health: Health) -> list[ColumnElement[bool]]:
+    return [_beyond(hour, rule) for rule in rules() if rule.health is health]
+
+
+def _beyond(hour: FromClause, rule: Rule) -> ColumnElement[bool]:
+    value = hour.c[rule.quantity.column]
+    return value > rule.limit if rule.above else value < rule.limit

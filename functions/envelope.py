@@ -1,0 +1,77 @@
+"""The outermost layer: requests get an id and a limit, answers their security headers, and failures an answer."""
+
+import logging
+from http import HTTPStatus
+from typing import Final
+from uuid import uuid4
+
+from fastapi import HTTPException
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from functions.problems import problem
+
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+MAX_BODY_BYTES: Final = 1_048_576
+logger = logging.getLogger(__name__)
+
+
+class Envelope:
+    """Wraps an ASGI application; under Azure Functions the request's id is the invocation's."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id: str = scope.get("azure_functions.invocation_id") or str(uuid4())
+        scope["state"] = {**(scope.get("state") or {}), "request_id": request_id}
+        started = False
+
+        async def send_dressed(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                _dress(MutableHeaders(scope=message), request_id)
+            await send(message)
+
+        try:
+            await self.app(scope, _limited(receive), send_dressed)
+        except Exception:
+            logger.exception("request %s failed", request_id)
+            if started:
+                raise  # half an answer is out; only breaking off can tell the client
+            detail = "something went wrong here; quote the requestId when you report it"
+            answer = problem(scope, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+            await answer(scope, receive, send_dressed)
+
+
+def _limited(receive: Receive) -> Receive:
+    received = 0
+
+    async def receive_limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            too_large = f"a request's body may have {MAX_BODY_BYTES} bytes"
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large)
+        return message
+
+    return receive_limited
+
+
+def _dress(headers: MutableHeaders, request_id: str) -> None:
+    headers["X-Request-Id"] = request_id
+    headers.setdefault("Cache-Control", "no-store")
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)

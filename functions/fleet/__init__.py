@@ -1,0 +1,1 @@
+"""An organization's machines and stations as a whole."""

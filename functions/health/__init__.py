@@ -1,0 +1,1 @@
+"""Probes: does this program live, and can it work."""

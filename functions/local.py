@@ -1,0 +1,76 @@
+"""The API on one's own machine: uvicorn, and the database that the settings name."""
+
+import os
+import signal
+import socket
+from types import FrameType
+from typing import Final, NoReturn
+
+import uvicorn
+
+from functions.api import create_app
+from functions.application import utc_clock
+from functions.settings import Settings
+from shared_code.database.home import open_database
+
+DEMO_EMAILS: Final = ("demo@altaviz.dev", "rival@altaviz.dev")
+CUT_OUT: Final = r"""sed 's/.*"token":"\([^"]*\)".*/\1/'"""
+
+
+class PortInUseError(Exception):
+    """Somebody else listens there."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port, any free one for 0.
+
+    Raises:
+        PortInUseError: it is not to be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise PortInUseError(f"cannot listen on {host} port {port}: {reason}; try another --port") from None
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve the API until the process is told to end; then close the database, which stops an embedded server."""
+    database = open_database(settings.database, now=utc_clock())
+    try:
+        # Uvicorn ends in order on both signals, then raises them again: as an exception the second time.
+        signal.signal(signal.SIGTERM, _end)
+        print(welcome(listener, settings), flush=True)  # noqa: T201 - what a person at the terminal waits for
+        app = create_app(settings, lambda: database)
+        uvicorn.Server(uvicorn.Config(app, server_header=False, proxy_headers=False)).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        database.dispose()
+
+
+def welcome(listener: socket.socket, settings: Settings) -> str:
+    """Return what to open next, and how to sign in where development credentials allow it."""
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    lines = [
+        f"Altaviz listens on {url} (Ctrl-C ends it)",
+        f"  what there is   {url}/api/docs",
+        f"  for programs    {url}/api/openapi.json",
+        f"  can it work     {url}/api/health/ready",
+    ]
+    access = settings.access
+    if access.dev_credentials_enabled and access.dev_credentials_allow_list:
+        email = min(access.dev_credentials_allow_list, key=lambda each: (each not in DEMO_EMAILS, each))
+        body = f'{{"email":"{email}"}}'
+        lines += [
+            "Sign in and list compressors:",
+            f"  TOKEN=$(curl -s {url}/api/auth/dev -H 'Content-Type: application/json' -d '{body}' | {CUT_OUT})",
+            f'  curl -s {url}/api/compressors -H "Authorization: Bearer $TOKEN"',
+        ]
+    return "\n".join(lines)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""Aggregated readings of one machine."""

@@ -1,0 +1,107 @@
+"""What the API must be told before it starts."""
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared_code.errors import SettingsError
+from shared_code.settings import HOME, DatabaseSettings, read
+
+MIN_SECRET_BYTES: Final = 32
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+class AccessSettings(BaseSettings):
+    """Who may sign in how; each field is the environment variable of its name."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    altaviz_environment: Literal["development", "staging", "production"] = "development"
+    session_secret: SecretStr | None = None
+    dev_credentials_enabled: bool = False
+    dev_credentials_allow_list: Annotated[frozenset[str], NoDecode] = frozenset()
+
+    @field_validator("dev_credentials_allow_list", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [email.strip().lower() for email in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("session_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"must have at least {MIN_SECRET_BYTES} bytes")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the API is told, checked."""
+
+    access: AccessSettings
+    database: DatabaseSettings
+    session_key: str
+
+
+def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
+    """Read the environment; `defaults` stand in for access settings that it does not have.
+
+    Raises:
+        SettingsError: names every setting to mend at once.
+    """
+    complaints: list[str] = []
+    absent = {name: value for name, value in defaults.items() if not os.environ.get(name.upper())}
+    access = _attempt(AccessSettings, complaints, **absent)
+    database = _attempt(DatabaseSettings, complaints)
+    if access is not None and database is not None:
+        complaints += _contradictions(access, database)
+    if complaints or access is None or database is None:
+        raise SettingsError("; ".join(complaints))
+    return Settings(access, database, _session_key(access, home))
+
+
+def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) -> SettingsT | None:
+    try:
+        return read(kind, **overrides)
+    except SettingsError as wrong:
+        complaints.append(str(wrong))
+        return None
+
+
+def _contradictions(access: AccessSettings, database: DatabaseSettings) -> list[str]:
+    found: list[str] = []
+    environment = access.altaviz_environment
+    if environment != "development":
+        if access.dev_credentials_enabled:
+            found.append(f"DEV_CREDENTIALS_ENABLED must not be true where ALTAVIZ_ENVIRONMENT is {environment}")
+        if database.embedded:
+            found.append(f"DB_HOST must be set where ALTAVIZ_ENVIRONMENT is {environment}")
+    if access.session_secret is None and (environment != "development" or not database.embedded):
+        found.append(f"SESSION_SECRET must be set, to at least {MIN_SECRET_BYTES} random bytes")
+    return found
+
+
+def _session_key(access: AccessSettings, home: Path) -> str:
+    if access.session_secret is not None:
+        return access.session_secret.get_secret_value()
+    return _home_secret(home / "session_secret")
+
+
+def _home_secret(path: Path) -> str:
+    """Return the laptop's own secret, made once; of two programs that make it together, one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=".session_secret.")  # mode 0600
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            path.hardlink_to(made)
+        Path(made).unlink()
+    return path.read_text(encoding="ascii")

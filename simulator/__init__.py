@@ -1,0 +1,1 @@
+"""Simulates a fleet of natural-gas compressors and the landing files its field gateways deliver."""

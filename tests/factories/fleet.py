@@ -1,0 +1,179 @@
+"""Customers with machines, put into the database as its owner would."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert
+
+from functions.access.sessions import Member
+from shared_code.database import transactions
+from shared_code.database.engines import Database
+from shared_code.database.tables import (
+    alert_history,
+    compressor_metadata,
+    organizations,
+    sensor_readings_agg,
+    station_locations,
+    users,
+)
+from shared_code.database.tables.alerts import AlertType, Severity
+from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
+from shared_code.database.tables.readings import WindowType
+from shared_code.identifiers import OrganizationId, UserId
+
+LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
+
+NORMAL_VALUES: dict[str, float | int | None] = {
+    "vibration_mean": 3.0,
+    "vibration_std": 0.2,
+    "vibration_max": 3.5,
+    "vibration_min": 2.5,
+    "discharge_temp_mean": 200.0,
+    "discharge_temp_std": 2.0,
+    "discharge_temp_max": 205.0,
+    "discharge_temp_rate_of_change": 1.0,
+    "suction_pressure_mean": 60.0,
+    "suction_pressure_std": 1.0,
+    "suction_pressure_min": 58.0,
+    "discharge_pressure_mean": 1050.0,
+    "discharge_pressure_std": 10.0,
+    "discharge_pressure_max": 1070.0,
+    "pressure_delta_mean": 990.0,
+    "horsepower_mean": 1400.0,
+    "horsepower_std": 20.0,
+    "gas_flow_mean": 10000.0,
+    "reading_count": 6,
+    "missing_readings": 0,
+    "suspect_readings": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """An organization and its first user."""
+
+    member: Member
+
+    @property
+    def organization_id(self) -> OrganizationId:
+        return self.member.organization_id
+
+
+def a_customer(database: Database, *, tier: Tier = Tier.ENTERPRISE, role: UserRole = UserRole.OWNER) -> Customer:
+    organization_id, user_id = OrganizationId(uuid4()), UserId(uuid4())
+    email = f"{user_id.hex}@customer.example"
+    with transactions.owner(database) as connection:
+        connection.execute(
+            insert(organizations).values(
+                id=organization_id,
+                name="A Customer",
+                slug=organization_id.hex,
+                subscription_tier=tier,
+                subscription_status=SubscriptionStatus.ACTIVE,
+                created_at=LONG_AGO,
+                updated_at=LONG_AGO,
+            )
+        )
+        connection.execute(
+            insert(users).values(
+                organization_id=organization_id,
+                id=user_id,
+                email=email,
+                name="A Person",
+                identity_issuer="urn:test",
+                identity_tenant="test",
+                identity_object=user_id.hex,
+                role=role,
+                created_at=LONG_AGO,
+            )
+        )
+    member = Member(
+        sub=user_id,
+        email=email,
+        organization_id=organization_id,
+        organization_name="A Customer",
+        role=role,
+        subscription_tier=tier,
+    )
+    return Customer(member)
+
+
+def a_station(database: Database, customer: Customer, station_id: str = "STATION-A") -> str:
+    with transactions.owner(database) as connection:
+        connection.execute(
+            insert(station_locations).values(
+                organization_id=customer.organization_id,
+                station_id=station_id,
+                station_name=f"Name of {station_id}",
+                latitude=28.9144,
+                longitude=-98.5242,
+                elevation_ft=450.0,
+                region="Eagle Ford",
+                city="Karnes City",
+                state="TX",
+                timezone="America/Chicago",
+            )
+        )
+    return station_id
+
+
+def a_compressor(
+    database: Database, customer: Customer, compressor_id: str = "COMP-001", *, station_id: str = "STATION-A"
+) -> str:
+    with transactions.owner(database) as connection:
+        connection.execute(
+            insert(compressor_metadata).values(
+                organization_id=customer.organization_id,
+                compressor_id=compressor_id,
+                model="Ajax DPC-360",
+                horsepower=1340.0,
+                install_date=LONG_AGO.date(),
+                station_id=station_id,
+            )
+        )
+    return compressor_id
+
+
+def a_window(
+    database: Database,
+    customer: Customer,
+    compressor_id: str,
+    *,
+    end: datetime,
+    window_type: WindowType = WindowType.HOUR,
+    values: dict[str, float | int | None] | None = None,
+) -> None:
+    """Add a window of a machine that runs well, but for `values`."""
+    with transactions.owner(database) as connection:
+        connection.execute(
+            insert(sensor_readings_agg).values(
+                organization_id=customer.organization_id,
+                compressor_id=compressor_id,
+                window_type=window_type,
+                agg_timestamp=end,
+                **(NORMAL_VALUES | (values or {})),
+            )
+        )
+
+
+def an_alert(
+    database: Database, customer: Customer, compressor_id: str, severity: Severity, *, resolved: bool = False
+) -> UUID:
+    alert_id = uuid4()
+    with transactions.owner(database) as connection:
+        connection.execute(
+            insert(alert_history).values(
+                organization_id=customer.organization_id,
+                alert_id=alert_id,
+                compressor_id=compressor_id,
+                alert_timestamp=LONG_AGO,
+                alert_type=AlertType(f"threshold_{severity}"),
+                severity=severity,
+                sensor_name="vibration_mms",
+                message="vibration is high",
+                acknowledged=False,
+                resolved=resolved,
+            )
+        )
+    return alert_id

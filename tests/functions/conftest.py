@@ -1,0 +1,48 @@
+"""The API over the run's database, with a clock that stands still."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import SecretStr
+
+from functions.access import sessions
+from functions.api import create_app
+from functions.settings import AccessSettings, Settings
+from shared_code.database.engines import Database
+from tests.factories.fleet import Customer
+from tests.seams.api_client import ApiClient
+
+KEY = "a key for tests, of which nothing else knows"
+NOW = datetime(2026, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def now() -> datetime:
+    return NOW
+
+
+@pytest.fixture
+def settings(database: Database) -> Settings:
+    access = AccessSettings(
+        session_secret=SecretStr(KEY),
+        dev_credentials_enabled=True,
+        dev_credentials_allow_list=frozenset({"demo@altaviz.dev", "rival@altaviz.dev", "new@altaviz.dev"}),
+    )
+    return Settings(access, database.settings, KEY)
+
+
+@pytest.fixture
+def api(database: Database, settings: Settings) -> ApiClient:
+    """A client without a session."""
+    return ApiClient(create_app(settings, lambda: database, clock=lambda: NOW))
+
+
+@pytest.fixture
+def signed_in(api: ApiClient) -> Callable[[Customer], ApiClient]:
+    """Make a client with a customer's session."""
+
+    def sign_in(customer: Customer) -> ApiClient:
+        return api.with_token(sessions.sign(sessions.start(customer.member, now=NOW), KEY))
+
+    return sign_in

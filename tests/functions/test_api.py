@@ -1,0 +1,139 @@
+"""Rules that hold for every operation, whichever they are."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from functions.envelope import SECURITY_HEADERS
+from shared_code.database.engines import Database
+from tests.factories.fleet import Customer, a_customer
+from tests.seams.api_client import ApiClient
+
+OPEN = {
+    "check_alive",
+    "check_ready",
+    "get_openapi_document",
+    "show_documentation",
+    "sign_in_for_development",
+    "sign_out",
+}
+
+
+def described(api: ApiClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in api.get("/api/openapi.json").json()["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def test_every_operation_but_the_open_ones_wants_a_session(api: ApiClient) -> None:
+    anonymous = {
+        operation["operationId"]: api.request(method, path.format(compressor_id="COMP-001")).status_code
+        for method, path, operation in described(api)
+    }
+
+    assert {name for name, status in anonymous.items() if status != 401} == OPEN
+    assert {operation["operationId"] for _, _, operation in described(api) if "security" not in operation} == OPEN
+
+
+def test_a_session_is_asked_for_before_input_is_looked_at(api: ApiClient) -> None:
+    assert api.get("/api/compressors?limit=0&cursor=nonsense").status_code == 401
+
+
+def test_every_operation_is_described_with_its_problems(api: ApiClient) -> None:
+    document = api.get("/api/openapi.json").json()
+    assert {"Problem", "FieldError"} <= set(document["components"]["schemas"])
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    for _, path, operation in described(api):
+        assert path.startswith("/api/")
+        assert operation["description"]
+        problems = {status: answer["content"] for status, answer in operation["responses"].items() if status >= "400"}
+        assert all(set(content) == {"application/problem+json"} for content in problems.values())
+        if "security" in operation:
+            assert operation["security"] == [{"bearer": []}, {"cookie": []}]
+            assert "401" in problems
+        if "{" in path:
+            assert "404" in problems
+
+
+def test_the_page_names_every_operation_and_loads_nothing(api: ApiClient) -> None:
+    page = api.get("/api/docs")
+
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "<script" not in page.text
+    assert all(path in page.text for _, path, _ in described(api))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/health", 200),
+        ("GET", "/api/fleet", 401),
+        ("GET", "/api/nowhere", 404),
+        ("GET", "/", 404),
+        ("GET", "/api/fleet/", 404),
+        ("DELETE", "/api/fleet", 405),
+        ("OPTIONS", "/api/fleet", 405),
+        ("POST", "/api/auth/dev", 422),
+    ],
+)
+def test_every_answer_has_an_id_and_the_security_headers(api: ApiClient, method: str, path: str, status: int) -> None:
+    answer = api.request(method, path)
+
+    assert answer.status_code == status
+    assert len(answer.headers["X-Request-Id"]) == 36
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    if status >= 400:
+        assert_problem(answer)
+
+
+def assert_problem(answer: httpx.Response) -> None:
+    body = answer.json()
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert body.pop("errors", [{}])
+    assert set(body) == {"type", "title", "status", "detail", "instance", "requestId"}
+    assert (body["status"], body["requestId"]) == (answer.status_code, answer.headers["X-Request-Id"])
+
+
+def test_a_wrong_method_is_told_the_right_ones(api: ApiClient) -> None:
+    assert api.request("DELETE", "/api/fleet").headers["Allow"] == "GET"
+
+
+def test_a_failure_nobody_foresaw_tells_the_client_its_id_and_the_log_the_rest(
+    api: ApiClient,
+    signed_in: Callable[[Customer], ApiClient],
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("canary secret")
+
+    monkeypatch.setattr("functions.stations.queries.list_stations", fail)
+    answer = signed_in(a_customer(database)).get("/api/stations")
+
+    assert answer.status_code == 500
+    assert_problem(answer)
+    assert "canary" not in answer.text
+    assert answer.headers["X-Request-Id"] in caplog.text
+    assert "canary secret" in caplog.text
+    assert api.get("/api/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("compressor_id", ["%00", "a%0Ab", "x" * 51])
+def test_an_id_that_no_machine_can_have_is_422(
+    signed_in: Callable[[Customer], ApiClient], database: Database, compressor_id: str
+) -> None:
+    client = signed_in(a_customer(database))
+
+    for path in (f"/api/compressors/{compressor_id}", f"/api/compressors/{compressor_id}/readings"):
+        assert client.get(path).status_code == 422
+
+
+@pytest.mark.parametrize("compressor_id", ["'; DROP TABLE users; --", "%25", "ü", "COMP-001%20", "..", "%FF"])
+def test_an_odd_id_is_no_machine(
+    signed_in: Callable[[Customer], ApiClient], database: Database, compressor_id: str
+) -> None:
+    assert signed_in(a_customer(database)).get(f"/api/compressors/{compressor_id}/readings").status_code == 404

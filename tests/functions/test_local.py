@@ -1,0 +1,84 @@
+"""`python -m functions`, as somebody at a terminal runs it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from functions.__main__ import program
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SECRET = "a secret of this test alone, no other"  # noqa: S105 - it guards nothing
+
+
+def serve(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", "functions", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "ALTAVIZ_DATABASE_DIR": str(folder / "data"), "SESSION_SECRET": SECRET, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_what_to_open_serves_and_ends_in_order(tmp_path: Path, ending: signal.Signals) -> None:
+    with serve(tmp_path, "--demo", "--port", "0") as server:
+        assert server.stdout is not None
+        welcome = "".join(server.stdout.readline() for _ in range(7))
+        url = re.findall(r"listens on (\S+)", welcome)[0]
+        commands = "\n".join(line for line in welcome.splitlines() if "curl" in line)
+        with httpx.Client(base_url=url) as client:
+            token = client.post("/api/auth/dev", json={"email": "demo@altaviz.dev"}).json()["token"]
+            listed = client.get("/api/compressors", headers={"Authorization": f"Bearer {token}"}).json()
+        pasted = subprocess.run(["/bin/sh", "-c", commands], capture_output=True, text=True, check=True)  # noqa: S603
+        server.send_signal(ending)
+        _, errors = server.communicate(timeout=30)
+
+    assert listed == {"items": [], "next": None}
+    assert pasted.stdout == '{"items":[],"next":null}'
+    assert server.returncode == 0
+    assert "Traceback" not in errors
+    assert not (tmp_path / "data" / "postmaster.pid").exists()
+
+
+def test_a_busy_port_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALTAVIZ_DATABASE_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SESSION_SECRET", SECRET)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = CliRunner().invoke(program, ["--port", str(port)])
+
+    assert ended.exit_code == 1
+    assert (
+        ended.stderr == f"error: cannot listen on 127.0.0.1 port {port}: Address already in use; try another --port\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "203.0.113.1"])
+def test_an_address_that_is_not_ours_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("SESSION_SECRET", SECRET)
+
+    ended = CliRunner().invoke(program, ["--host", host])
+
+    assert ended.exit_code == 1
+    assert re.fullmatch(rf"error: cannot listen on {re.escape(host)} port 7071: .+; try another --port\n", ended.stderr)
+
+
+def test_development_credentials_in_production_are_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ALTAVIZ_ENVIRONMENT": "production", "DB_HOST": "db.example", "SESSION_SECRET": SECRET}.items():
+        monkeypatch.setenv(name, value)
+
+    ended = CliRunner().invoke(program, ["--demo"])
+
+    assert ended.exit_code == 1
+    assert ended.stderr == "error: DEV_CREDENTIALS_ENABLED must not be true where ALTAVIZ_ENVIRONMENT is production\n"

@@ -1,0 +1,92 @@
+from pathlib import Path
+from stat import S_IMODE
+
+import pytest
+
+from functions.settings import read_settings
+from shared_code.errors import SettingsError
+
+NAMES = (
+    "ALTAVIZ_ENVIRONMENT",
+    "SESSION_SECRET",
+    "DEV_CREDENTIALS_ENABLED",
+    "DEV_CREDENTIALS_ALLOW_LIST",
+    "DB_HOST",
+    "DB_TYPE",
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_at_home_a_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+
+    first, second = read_settings(home=home), read_settings(home=home)
+
+    assert first.session_key == second.session_key
+    assert len(first.session_key) >= 32
+    assert [path.name for path in home.iterdir()] == ["session_secret"]
+    assert S_IMODE((home / "session_secret").stat().st_mode) == 0o600
+    assert read_settings(home=tmp_path / "elsewhere").session_key != first.session_key
+
+
+def test_at_home_nobody_signs_in_by_email_unless_told(tmp_path: Path) -> None:
+    assert not read_settings(home=tmp_path).access.dev_credentials_enabled
+
+
+def test_the_environment_goes_before_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    defaults = {"dev_credentials_enabled": True, "dev_credentials_allow_list": "a@x.example"}
+    monkeypatch.setenv("DEV_CREDENTIALS_ALLOW_LIST", "B@x.example, c@x.example")
+
+    access = read_settings(home=tmp_path, **defaults).access
+
+    assert (access.dev_credentials_enabled, access.dev_credentials_allow_list) == (True, {"b@x.example", "c@x.example"})
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_development_credentials_are_refused_outside_development(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: str
+) -> None:
+    monkeypatch.setenv("ALTAVIZ_ENVIRONMENT", environment)
+    monkeypatch.setenv("DEV_CREDENTIALS_ENABLED", "true")
+    monkeypatch.setenv("DB_HOST", "db.example")
+    monkeypatch.setenv("SESSION_SECRET", "x" * 32)
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings(home=tmp_path)
+
+    assert str(refused.value) == f"DEV_CREDENTIALS_ENABLED must not be true where ALTAVIZ_ENVIRONMENT is {environment}"
+
+
+def test_all_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALTAVIZ_ENVIRONMENT", "production")
+    monkeypatch.setenv("DEV_CREDENTIALS_ENABLED", "true")
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings(home=tmp_path)
+
+    assert all(name in str(refused.value) for name in ("DEV_CREDENTIALS_ENABLED", "DB_HOST", "SESSION_SECRET"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_remote_database_wants_a_secret_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DB_HOST", "db.example")
+
+    with pytest.raises(SettingsError, match="SESSION_SECRET must be set"):
+        read_settings(home=tmp_path)
+
+
+def test_what_is_wrong_is_named_and_not_said_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SESSION_SECRET", "canary")
+    monkeypatch.setenv("ALTAVIZ_ENVIRONMENT", "canary")
+    monkeypatch.setenv("DB_TYPE", "canary")
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings(home=tmp_path)
+
+    assert "canary" not in str(refused.value)
+    assert all(name in str(refused.value) for name in ("session_secret", "altaviz_environment", "db_type"))

@@ -1,0 +1,201 @@
+"""The deployed program: `function_app.py` indexed and called as the Functions host does."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from http.cookies import SimpleCookie
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from functions.host import FALLBACK
+from shared_code.database.engines import Database
+from shared_code.database.home import open_database
+from shared_code.errors import SettingsError
+from shared_code.settings import DatabaseSettings
+from tests.factories.fleet import a_compressor, a_customer, a_station
+from tests.seams.functions_host import Answer, FunctionsHost
+
+EXPECTED = {
+    "check_alive": ("GET", "/api/health"),
+    "check_ready": ("GET", "/api/health/ready"),
+    "get_compressor": ("GET", "/api/compressors/{compressor_id}"),
+    "get_fleet": ("GET", "/api/fleet"),
+    "get_openapi_document": ("GET", "/api/openapi.json"),
+    "get_session": ("GET", "/api/auth/session"),
+    "list_compressors": ("GET", "/api/compressors"),
+    "list_readings": ("GET", "/api/compressors/{compressor_id}/readings"),
+    "list_stations": ("GET", "/api/stations"),
+    "show_documentation": ("GET", "/api/docs"),
+    "sign_in_for_development": ("POST", "/api/auth/dev"),
+    "sign_out": ("POST", "/api/auth/logout"),
+}
+
+
+def started(monkeypatch: pytest.MonkeyPatch, **environment: str) -> FunctionsHost:
+    """Import the door anew under these settings, and index it."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delitem(sys.modules, "function_app", raising=False)
+    factory = logging.getLogRecordFactory()
+    try:
+        return FunctionsHost(import_module("function_app").app)
+    finally:
+        logging.setLogRecordFactory(factory)
+        sys.modules.pop("function_app", None)
+
+
+@pytest.fixture(scope="module")
+def host(database: Database) -> Iterator[FunctionsHost]:
+    opened: list[Database] = []
+
+    def open_and_remember(settings: DatabaseSettings, *, now: datetime) -> Database:
+        opened.append(open_database(settings, now=now))
+        return opened[-1]
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("functions.host.open_database", open_and_remember)
+        yield started(
+            monkeypatch,
+            SESSION_SECRET="a secret of the function app's tests alone",  # noqa: S106 - it guards nothing
+            ALTAVIZ_DATABASE_DIR=str(database.settings.data_dir),
+            DEV_CREDENTIALS_ENABLED="true",
+            DEV_CREDENTIALS_ALLOW_LIST="demo@altaviz.dev,rival@altaviz.dev",
+        )
+    assert len(opened) == 1
+    opened[0].dispose()
+
+
+def call(host: FunctionsHost, method: str, path: str, token: str = "", **headers: str) -> Answer:
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    answer = host.call(method, path, headers=headers)
+    assert answer is not None
+    return answer
+
+
+def sign_in(host: FunctionsHost, email: str = "demo@altaviz.dev") -> Answer:
+    body = json.dumps({"email": email}).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    answer = host.call("POST", "/api/auth/dev", headers=headers, body=body)
+    assert answer is not None
+    return answer
+
+
+def token(host: FunctionsHost) -> str:
+    return json.loads(sign_in(host).response.get_body())["token"]
+
+
+def problem(answer: Answer) -> dict[str, str]:
+    body = json.loads(answer.response.get_body())
+    assert answer.response.headers["Content-Type"] == "application/problem+json"
+    assert body["requestId"] == answer.response.headers["X-Request-Id"] == answer.invocation_id
+    assert body["status"] == answer.response.status_code
+    return body
+
+
+def test_the_host_finds_a_function_for_each_operation_and_the_fallback_last(host: FunctionsHost) -> None:
+    assert host.names() == [*sorted(EXPECTED), FALLBACK]
+
+
+def test_importing_the_door_opens_no_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret = "x" * 40
+    host = started(monkeypatch, SESSION_SECRET=secret, ALTAVIZ_DATABASE_DIR=str(tmp_path / "data"))
+
+    assert call(host, "GET", "/api/health").response.status_code == 200
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_start_without_its_settings_names_them_where_operations_look(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The host shows no import error: without a word on stderr there would be no functions and no reason."""
+    monkeypatch.delenv("SESSION_SECRET", raising=False)
+
+    with pytest.raises(SettingsError, match="SESSION_SECRET"):
+        started(monkeypatch, ALTAVIZ_ENVIRONMENT="production")
+
+    assert "DB_HOST must be set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_each_operation_answers_through_its_own_function(host: FunctionsHost, name: str) -> None:
+    method, path = EXPECTED[name]
+    answer = (
+        sign_in(host)
+        if name == "sign_in_for_development"
+        else call(host, method, path.format(compressor_id="NO-SUCH"), token(host))
+    )
+
+    assert answer.function == name
+    assert answer.response.status_code == {"sign_out": 204}.get(name, 404 if "{" in path else 200)
+    assert answer.response.headers["X-Frame-Options"] == "DENY"
+
+
+def test_the_cookie_of_the_sign_in_is_a_session(host: FunctionsHost) -> None:
+    cookie = SimpleCookie(sign_in(host).response.headers["Set-Cookie"])["altaviz_session"]
+
+    answer = call(host, "GET", "/api/auth/session", Cookie=f"altaviz_session={cookie.value}")
+
+    assert cookie["secure"]
+    assert json.loads(answer.response.get_body())["email"] == "demo@altaviz.dev"
+
+
+def test_what_no_operation_takes_falls_to_the_fallback(host: FunctionsHost) -> None:
+    nowhere = call(host, "GET", "/api/nowhere")
+    root = call(host, "GET", "/")
+    wrong_method = call(host, "DELETE", "/api/fleet")
+    preflight = call(host, "OPTIONS", "/api/fleet", Origin="https://evil.example")
+
+    assert {each.function for each in (nowhere, root, wrong_method, preflight)} == {FALLBACK}
+    assert problem(nowhere)["title"] == problem(root)["title"] == "Not Found"
+    assert problem(wrong_method)["title"] == "Method Not Allowed"
+    assert wrong_method.response.headers["Allow"] == "GET"
+    assert preflight.response.status_code == 405
+    assert "Access-Control-Allow-Origin" not in preflight.response.headers
+
+
+@pytest.mark.parametrize("path", ["/api/compressors/%FF", "/api/%FF", "/api/compressors/a%2Fb", "/api/compressors/%00"])
+def test_an_odd_path_is_the_clients_mistake(host: FunctionsHost, path: str) -> None:
+    answer = call(host, "GET", path, token(host))
+
+    assert problem(answer)["title"] in {"Not Found", "Unprocessable Entity", "Unprocessable Content"}
+
+
+def test_without_a_session_every_function_keeps_its_401(host: FunctionsHost) -> None:
+    answer = call(host, "GET", "/api/compressors")
+
+    assert problem(answer)["title"] == "Unauthorized"
+    assert answer.response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_an_unforeseen_failure_keeps_its_body_and_is_logged_with_its_id(
+    host: FunctionsHost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = token(host)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("canary secret")
+
+    monkeypatch.setattr("functions.fleet.actions.summarize_fleet", fail)
+    answer = call(host, "GET", "/api/fleet", session)
+
+    assert answer.response.status_code == 500
+    assert problem(answer)["detail"] == "something went wrong here; quote the requestId when you report it"
+    assert b"canary" not in answer.response.get_body()
+    assert f"request {answer.invocation_id} failed" in caplog.text
+
+
+def test_organizations_are_kept_apart_through_the_functions(host: FunctionsHost, database: Database) -> None:
+    stranger = a_customer(database)
+    a_station(database, stranger)
+    a_compressor(database, stranger, "COMP-FOREIGN")
+
+    foreign = problem(call(host, "GET", "/api/compressors/COMP-FOREIGN", token(host)))
+    missing = problem(call(host, "GET", "/api/compressors/COMP-MISSING", token(host)))
+
+    assert foreign.pop("requestId") != missing.pop("requestId")
+    assert foreign == missing
