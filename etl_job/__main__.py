@@ -3,6 +3,7 @@
 Exit codes: 0 done; 2 bad usage or settings; 3 done, with some input put into quarantine; 1 otherwise.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from uuid import UUID, uuid4
 import typer
 from rich.console import Console
 
-from etl_job import pipeline, spark_session
+from etl_job import java, pipeline, spark_session
 from etl_job.summary import Summary
 from shared_code.database import transactions
 from shared_code.database.demo import DEMO_ORGANIZATION
@@ -28,6 +29,7 @@ from shared_code.version import VERSION
 
 BAD_USAGE = 2
 SOMETHING_KEPT_ASIDE = 3
+SMALL_BYTES = 50_000_000
 
 console = Console(stderr=True)
 # No decorated tracebacks: they print local variables, and a connection string may be one.
@@ -42,7 +44,7 @@ def main(
 ) -> None:
     """Take what is new in the landing folder through Bronze, Silver and Gold into SQL."""
     try:
-        spark_session.check_java()
+        java.check()
         settings = read(JobSettings)
         limits = thresholds()
         database_settings = read(DatabaseSettings)
@@ -100,7 +102,7 @@ def _run_alone(database: Database, job: pipeline.Job) -> Summary | None:
             if not alone:
                 return None
             job.progress("starting Spark")
-            spark = spark_session.start(job.settings)
+            spark = spark_session.start(job.settings, small=_is_small(job.landing))
             try:
                 return pipeline.run(spark, job)
             finally:
@@ -108,6 +110,15 @@ def _run_alone(database: Database, job: pipeline.Job) -> Summary | None:
                 spark_session.stop(spark)
     finally:
         database.dispose()
+
+
+def _is_small(landing: str) -> bool:
+    """Whether all there is to read is little; what stands elsewhere than on this machine may be much."""
+    folder = Path(landing)
+    if not folder.is_dir():
+        return False
+    sizes = itertools.accumulate(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return all(size < SMALL_BYTES for size in sizes)
 
 
 @contextmanager

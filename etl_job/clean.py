@@ -8,7 +8,7 @@ else goes to quarantine as `conflicting_duplicate`.
 from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import reduce
-from operator import add, or_
+from operator import add
 from typing import Final
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
@@ -46,32 +46,9 @@ def with_owner(rows: DataFrame, default_organization: str | None) -> DataFrame:
     return rows.select(owner.alias(ORGANIZATION), *kept, f.to_date(TIMESTAMP).alias("date"))
 
 
-def with_refusal(rows: DataFrame, machines: DataFrame, organizations: DataFrame) -> DataFrame:
-    """Say, in the column `refusal`, why a row cannot go on; NULL where it can.
-
-    Args:
-        rows: Bronze rows with the organization filled in.
-        machines: organization_id and compressor_id of every known machine.
-        organizations: organization_id of every customer.
-    """
-    known_machines = f.broadcast(machines.select(ORGANIZATION, COMPRESSOR, f.lit(1).alias("known_machine")))
-    known_owners = f.broadcast(organizations.select(ORGANIZATION, f.lit(1).alias("known_owner")))
-    refusal = (
-        f.when(f.col("problem").isNotNull(), f.col("problem"))
-        .when(f.col(ORGANIZATION).isNull(), "no_organization")
-        .when(f.col("known_owner").isNull(), "unknown_organization")
-        .when(f.col("known_machine").isNull(), "unknown_compressor")
-    )
-    return (
-        rows.join(known_machines, [ORGANIZATION, COMPRESSOR], "left")
-        .join(known_owners, ORGANIZATION, "left")
-        .select(*rows.columns, refusal.alias("refusal"))
-    )
-
-
 def arrived(rows: DataFrame) -> DataFrame:
     """Return a batch's accepted rows, ready to meet those that Silver holds."""
-    accepted = rows.where(f.col("refusal").isNull())
+    accepted = rows.where(f.col("problem").isNull())
     return accepted.select(
         *(f.map_keys("unparsed").alias(name) if name == "unparsed_fields" else f.col(name) for name in CARRIED),
         f.lit(col=True).alias("arrived"),
@@ -155,7 +132,7 @@ def conflicting(rows: DataFrame, batch_id: str) -> DataFrame:
     """Return the rows that another one for the same instant overruled, as they go to quarantine."""
     overruled = rows.where(f.col("outcome") == CONFLICTING)
     carried = [name for name in CARRIED if name not in {"date", "unparsed_fields"}]
-    return overruled.select(*carried, f.lit(batch_id).alias("batch_id"), f.lit(CONFLICTING).alias("quarantined_by"))
+    return overruled.select(*carried, f.lit(batch_id).alias("batch_id"), f.lit(CONFLICTING).alias("problem"))
 
 
 def judged(rows: DataFrame, limits: Thresholds, batch_id: str) -> DataFrame:
@@ -181,12 +158,9 @@ def silver_rows(rows: DataFrame) -> DataFrame:
 
 def flag_counts() -> list[Column]:
     """Return what to count over judged rows: each named flag, a value at a time, among rows that arrived."""
-    flags = {
-        name: reduce(add, (_is(field, name) for field in SENSOR_FIELDS))
-        for name in quality.VALUE_FLAGS
-    }
+    flags = {name: reduce(add, (_is(field, name) for field in SENSOR_FIELDS)) for name in quality.VALUE_FLAGS}
     clock = f.col("clock_flag").isNotNull()
-    doubted = reduce(or_, (f.col(f"{field}_flag").isNotNull() for field in SENSOR_FIELDS), clock)
+    doubted = reduce(Column.__or__, (f.col(f"{field}_flag").isNotNull() for field in SENSOR_FIELDS), clock)
     return [
         *(f.sum(f.when(f.col("arrived"), count)).alias(name) for name, count in flags.items()),
         f.count_if(f.col("arrived") & clock).alias(quality.CLOCK_FLAG),

@@ -4,6 +4,11 @@ This is plain Arrow, run beside the data on the executors. A file that cannot be
 bytes, so a broken file never stops the job and never disappears.
 """
 
+# Arrow's stubs leave its arrays untyped:
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
+
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+from pyspark.core.broadcast import Broadcast
 
 from shared_code.readings import (
     COMPRESSOR,
@@ -59,6 +65,20 @@ class Delivery:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides, on arrival, whether a row can go on."""
+
+    clock_tolerance: timedelta
+    """How far a row may lie ahead of its file's delivery; a later one was stamped by a wrong clock."""
+    default_organization: str | None
+    """Owner of rows that name none."""
+    organizations: frozenset[str]
+    """Every customer."""
+    machines: frozenset[str]
+    """`organization/compressor_id` of every known machine."""
+
+
 class UnreadableFileError(Exception):
     """The file as a whole cannot be read."""
 
@@ -73,19 +93,21 @@ class Parsed:
     note: str | None = None
 
 
-def decode(delivery: Delivery, *, batch_id: str, clock_tolerance: timedelta) -> pa.RecordBatch:
-    """Return a file's rows in the `BRONZE` schema.
-
-    A row later than its own file's delivery plus the tolerance was stamped by a wrong clock.
-    """
+def decode(delivery: Delivery, rules: Rules, *, batch_id: str) -> pa.RecordBatch:
+    """Return a file's rows in the `BRONZE` schema."""
     try:
         table, torn = read_file(delivery)
-        unusable = _unusable_columns(table)
-    except UnreadableFileError as failure:
-        return _whole_file(delivery, batch_id, str(failure))
+        return _rows(delivery, batch_id, table, torn, rules)
+    except (UnreadableFileError, pa.ArrowException, ValueError, OverflowError) as failure:
+        # Also what shows only when a value is looked at, such as text that is no UTF-8.
+        return _whole_file(delivery, batch_id, str(failure).splitlines()[0])
+
+
+def _rows(delivery: Delivery, batch_id: str, table: pa.Table, torn: list[str], rules: Rules) -> pa.RecordBatch:
+    unusable = _unusable_columns(table)
     if unusable:
         return _all_refused(delivery, batch_id, table, *unusable)
-    good = _typed(delivery, batch_id, table, clock_tolerance)
+    good = _typed(delivery, batch_id, table, rules)
     return pa.concat_batches([good, _torn_rows(delivery, batch_id, torn, first=table.num_rows)]) if torn else good
 
 
@@ -106,7 +128,8 @@ def read_file(delivery: Delivery) -> tuple[pa.Table, list[str]]:
 
 
 def _read_parquet(content: bytes) -> tuple[pa.Table, list[str]]:
-    return pq.read_table(pa.BufferReader(content), use_threads=False), []
+    # Not read_table, which loads Arrow's dataset engine: two seconds in every worker.
+    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False), []
 
 
 def _read_csv(content: bytes) -> tuple[pa.Table, list[str]]:
@@ -167,22 +190,20 @@ def _is_time_or_text(kind: pa.DataType) -> bool:
 def _column(table: pa.Table, field: str) -> pa.Array:
     column = table.column(field)
     plain = _plain(column.type)
-    whole = column.combine_chunks()
-    array = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    whole: Any = column.combine_chunks()
+    array: Any = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
     return array.cast(plain) if plain != column.type else array
 
 
-def _typed(delivery: Delivery, batch_id: str, table: pa.Table, clock_tolerance: timedelta) -> pa.RecordBatch:
+def _typed(delivery: Delivery, batch_id: str, table: pa.Table, rules: Rules) -> pa.RecordBatch:
     count = table.num_rows
     numbers = {field: _number(_column(table, field)) for field in NUMBERS}
     instants = _instant(_column(table, TIMESTAMP))
     compressors = _key(_column(table, COMPRESSOR))
     organizations, foreign = _organization(table)
 
-    latest = pa.scalar(delivery.delivered_at + clock_tolerance, INSTANT)
-    out_of_time = pc.or_(
-        pc.less(instants.values, pa.scalar(EARLIEST, INSTANT)), pc.greater(instants.values, latest)
-    )
+    latest = pa.scalar(delivery.delivered_at + rules.clock_tolerance, INSTANT)
+    out_of_time = pc.or_(pc.less(instants.values, pa.scalar(EARLIEST, INSTANT)), pc.greater(instants.values, latest))
     problem = _first_problem(
         count,
         ("bad_timestamp", instants.bad),
@@ -191,10 +212,9 @@ def _typed(delivery: Delivery, batch_id: str, table: pa.Table, clock_tolerance: 
         ("bad_organization", foreign),
         ("future_timestamp", pc.and_(out_of_time, pc.greater(instants.values, latest))),
         ("ancient_timestamp", out_of_time),
+        *_unknown(organizations, compressors, rules),
     )
-    note = "; ".join(
-        sorted({parsed.note for parsed in (instants, *numbers.values()) if parsed.note is not None})
-    )
+    note = "; ".join(sorted({parsed.note for parsed in (instants, *numbers.values()) if parsed.note is not None}))
     return _record_batch(
         count,
         source_file=delivery.path,
@@ -217,10 +237,15 @@ def _number(column: pa.Array) -> Parsed:
         return Parsed(column.cast(pa.float64(), safe=False), note=note)
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
     text = pc.if_else(pc.equal(text, ""), None, text)
-    number = pc.match_substring_regex(text, r"^[-+]?((\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|inf(inity)?)$", ignore_case=True)
+    number = pc.match_substring_regex(
+        text, r"^[-+]?((\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|inf(inity)?)$", ignore_case=True
+    )
     bad = pc.fill_null(pc.invert(number), False)  # noqa: FBT003 - Arrow's signature
     # Arrow's own cast knows neither a leading plus nor every spelling of infinity.
-    values = [None if wrong or word is None else float(word) for word, wrong in zip(text.to_pylist(), bad.to_pylist(), strict=True)]
+    values = [
+        None if wrong or word is None else float(word)
+        for word, wrong in zip(text.to_pylist(), bad.to_pylist(), strict=True)
+    ]
     return Parsed(pa.array(values, pa.float64()), bad, column.cast(pa.string()))
 
 
@@ -228,7 +253,9 @@ def _instant(column: pa.Array) -> Parsed:
     """Return a column as UTC instants; a time without a zone is taken for UTC and noted."""
     if pa.types.is_timestamp(column.type):
         note = "no_time_zone" if column.type.tz is None else None
-        zoned = column.cast(pa.timestamp(column.type.unit, tz="UTC")) if note is None else pc.assume_timezone(column, "UTC")
+        zoned = (
+            column.cast(pa.timestamp(column.type.unit, tz="UTC")) if note is None else pc.assume_timezone(column, "UTC")
+        )
         return Parsed(zoned.cast(INSTANT, safe=False), note=note)
     values: list[datetime | None] = []
     bad: list[bool] = []
@@ -266,6 +293,20 @@ def _organization(table: pa.Table) -> tuple[pa.Array, pa.Array | None]:
             names.append(None)
     canonical = pa.array(names, pa.string()).take(encoded.indices)
     return canonical, pc.and_(pc.is_valid(column), pc.is_null(canonical))
+
+
+def _unknown(organizations: pa.Array, compressors: pa.Array, rules: Rules) -> Iterator[tuple[str, pa.Array]]:
+    """Yield which rows have no owner, or name an organization or a machine that is not known."""
+    owners = organizations.fill_null(rules.default_organization) if rules.default_organization else organizations
+    yield "no_organization", pc.is_null(owners)
+    yield "unknown_organization", _is_outside(owners, rules.organizations)
+    yield "unknown_compressor", _is_outside(pc.binary_join_element_wise(owners, compressors, "/"), rules.machines)
+
+
+def _is_outside(column: pa.Array, known: frozenset[str]) -> pa.Array:
+    """Return which values are not known; each different one is looked up once, however large the set."""
+    encoded = column.dictionary_encode()
+    return pa.array([name not in known for name in encoded.dictionary.to_pylist()], pa.bool_()).take(encoded.indices)
 
 
 def _first_problem(count: int, *rules: tuple[str, pa.Array | None]) -> pa.Array:
@@ -356,11 +397,11 @@ def _record_batch(count: int, **columns: Any) -> pa.RecordBatch:  # noqa: ANN401
 
 
 def decode_batches(
-    batches: Iterator[pa.RecordBatch], *, root: str, batch_id: str, clock_tolerance: timedelta
+    batches: Iterator[pa.RecordBatch], *, rules: Broadcast[Rules], root: str, batch_id: str
 ) -> Iterator[pa.RecordBatch]:
     """Decode record batches of Spark's binary file source; paths are told from the landing folder `root` on."""
     for batch in batches:
         columns = (batch.column(name).to_pylist() for name in ("path", "modificationTime", "content"))
         for path, modified, content in zip(*columns, strict=True):
             delivery = Delivery(path.removeprefix(f"{root}/"), modified.astimezone(UTC), content)
-            yield decode(delivery, batch_id=batch_id, clock_tolerance=clock_tolerance)
+            yield decode(delivery, rules.value, batch_id=batch_id)

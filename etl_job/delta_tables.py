@@ -6,7 +6,7 @@ from datetime import date
 from typing import Final
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.types import (
     BinaryType,
@@ -56,9 +56,6 @@ BRONZE_SCHEMA: Final = StructType(
     )
 )
 """What arrived, a row a row, with its problem where it has one."""
-
-QUARANTINE_SCHEMA: Final = StructType([*BRONZE_SCHEMA.fields, StructField("quarantined_by", TEXT)])
-"""Bronze rows that could not go on, and why."""
 
 SILVER_SCHEMA: Final = StructType(
     _fields(
@@ -156,7 +153,8 @@ class Layout:
 
 
 BRONZE: Final = Layout("bronze/sensor_readings", BRONZE_SCHEMA)
-QUARANTINE: Final = Layout("quarantine", QUARANTINE_SCHEMA)
+QUARANTINE: Final = Layout("quarantine", BRONZE_SCHEMA)
+"""Rows that could not go on, and why; rows of Silver, too, that a later delivery overruled."""
 SILVER: Final = Layout("silver/sensor_readings", SILVER_SCHEMA, (ORGANIZATION, COMPRESSOR, TIMESTAMP), ("date",))
 PARTIALS: Final = Layout("gold/hourly_partials", PARTIALS_SCHEMA, (ORGANIZATION, COMPRESSOR, "hour"), ("date",))
 AGGREGATES: Final = Layout(
@@ -201,14 +199,14 @@ class Lake:
             writer: who appends; one that starts numbering again needs a new name.
             version: rises with every append of this writer.
         """
-        (
-            rows.write.format("delta")
-            .mode("append")
-            .partitionBy(*layout.partitioned_by)
-            .option("txnAppId", f"{writer}/{layout.folder}")
-            .option("txnVersion", version)
-            .save(self.path(layout))
-        )
+        once = {"txnAppId": f"{writer}/{layout.folder}", "txnVersion": str(version)}
+        self._writer(layout, rows).options(**once).save(self.path(layout))
+
+    def _writer(self, layout: Layout, rows: DataFrame) -> DataFrameWriter:
+        # Statistics where they help to skip files, and nowhere else: they cost as much as the columns they describe.
+        useful = ",".join([name for name in (*layout.key, "batch_id") if name not in layout.partitioned_by])
+        appending = rows.write.format("delta").mode("append").partitionBy(*layout.partitioned_by)
+        return appending.option("delta.dataSkippingStatsColumns", useful)
 
     def upsert(self, layout: Layout, rows: DataFrame, *, dates: Sequence[date]) -> None:
         """Write rows by their key: new ones are added, those that differ replaced, equal ones left alone.
@@ -219,7 +217,7 @@ class Lake:
             dates: all dates that the rows may have, so that no other partition is touched.
         """
         if not self.exists(layout):
-            rows.write.format("delta").mode("append").partitionBy(*layout.partitioned_by).save(self.path(layout))
+            self._writer(layout, rows).save(self.path(layout))
             return
         listed = ", ".join(f"DATE'{day.isoformat()}'" for day in dates)
         matched = " AND ".join(f"old.{column} = new.{column}" for column in layout.key)

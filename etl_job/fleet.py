@@ -104,8 +104,9 @@ def read(spark: SparkSession, folders: Iterable[str], default_organization: UUID
         return found
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(paths)
     rows = files.select("path", "modificationTime", "content").collect()
-    for path, modified, content in sorted(rows, key=lambda row: (row[1], row[0])):
-        _read_file(found, Delivery(path, modified.astimezone(UTC), bytes(content)), default_organization)
+    deliveries = [Delivery(row["path"], row["modificationTime"].astimezone(UTC), bytes(row["content"])) for row in rows]
+    for delivery in sorted(deliveries, key=lambda file: (file.delivered_at, file.path)):
+        _read_file(found, delivery, default_organization)
     return found
 
 

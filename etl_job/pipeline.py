@@ -6,10 +6,10 @@ wrote, so going through a batch again changes nothing and misses nothing.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -19,10 +19,11 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.types import BinaryType, LongType, StringType, StructField, StructType, TimestampType
 
-from etl_job import aggregate, clean, daily_quality, fleet, publish
-from etl_job.decode import decode_batches
-from etl_job.delta_tables import AGGREGATES, BRONZE, PARTIALS, QUARANTINE, QUARANTINE_SCHEMA, SILVER, Lake
+from etl_job import aggregate, clean, daily_quality, fleet, publish, spark_session
+from etl_job.decode import Rules, decode_batches
+from etl_job.delta_tables import AGGREGATES, BRONZE, PARTIALS, QUARANTINE, SILVER, Lake
 from etl_job.summary import Summary
+from etl_job.windows import windows
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import data_quality_metrics, sensor_readings_agg
@@ -33,7 +34,6 @@ from shared_code.thresholds import Thresholds
 
 FILES_PER_ARROW_BATCH: Final = 4
 ROWS_PER_ARROW_BATCH: Final = 10_000
-REASON: Final = "quarantined_by"
 ARROW_BATCH: Final = "spark.sql.execution.arrow.maxRecordsPerBatch"
 
 BINARY_FILE: Final = StructType(
@@ -75,11 +75,8 @@ def run(spark: SparkSession, job: Job) -> Summary:
 
 
 def _existing(spark: SparkSession, root: str, folders: Iterable[str]) -> list[str]:
-    """Return the folders under a root that are there, on whatever file system."""
-    paths = [spark.sparkContext._jvm.org.apache.hadoop.fs.Path(f"{root}/{folder}") for folder in folders]
-    conf = spark.sparkContext._jsc.hadoopConfiguration()
-    found = [(path, path.getFileSystem(conf)) for path in paths]
-    return [system.makeQualified(path).toString() for path, system in found if system.exists(path)]
+    """Return those of the folders under a root that are there."""
+    return spark_session.existing(spark, (f"{root}/{folder}" for folder in folders))
 
 
 def _stream(spark: SparkSession, job: Job, readings: str, total: Summary) -> None:
@@ -161,43 +158,45 @@ class _Batch:
 
     def _to_bronze(self) -> None:
         """Decode the files, whatever their state, and append every row."""
-        tolerance = timedelta(minutes=self.job.settings.clock_tolerance_minutes)
-        decode = partial(decode_batches, root=self.root, batch_id=self.batch_id, clock_tolerance=tolerance)
+        rules = self.spark.sparkContext.broadcast(self._rules())
+        decode = partial(decode_batches, rules=rules, root=self.root, batch_id=self.batch_id)
         self.spark.conf.set(ARROW_BATCH, FILES_PER_ARROW_BATCH)
         rows = self.files.select("path", "modificationTime", "content").mapInArrow(decode, BRONZE.schema)
         self.lake.append(BRONZE, rows, writer=self.writer, version=self.number)
         self.spark.conf.set(ARROW_BATCH, ROWS_PER_ARROW_BATCH)
 
+    def _rules(self) -> Rules:
+        with transactions.job(self.job.database) as connection:
+            owners, machines = publish.known_organizations(connection), publish.known_machines(connection)
+        return Rules(
+            clock_tolerance=timedelta(minutes=self.job.settings.clock_tolerance_minutes),
+            default_organization=self._default_organization,
+            organizations=frozenset(map(str, owners)),
+            machines=frozenset(f"{owner}/{machine}" for owner, machine in machines),
+        )
+
+    @property
+    def _default_organization(self) -> str | None:
+        return str(self.job.default_organization) if self.job.default_organization else None
+
     def _to_silver(self) -> list[date]:
         """Merge the batch's rows into Silver, and put aside those that cannot go on; return the dates they lie on."""
-        rows = self._with_refusal()
+        rows = clean.with_owner(self.lake.read_batch(BRONZE, self.batch_id), self._default_organization)
         dates = self._count_arrivals(rows)
         self.spark.conf.set("spark.sql.shuffle.partitions", self._shuffle_partitions())
-        refused = rows.where(f.col("refusal").isNotNull()).select(*BRONZE.schema.names, f.col("refusal").alias(REASON))
         if not dates:
-            self._quarantine(refused)
+            self._quarantine(rows)
         elif self.lake.exists(SILVER):
-            self._merge_into_silver(rows, refused, dates)
+            self._merge_into_silver(rows, dates)
         else:
-            self._first_silver(rows, refused, dates)
+            self._first_silver(rows, dates)
         return dates
-
-    def _with_refusal(self) -> DataFrame:
-        with transactions.job(self.job.database) as connection:
-            machines = [(str(owner), machine) for owner, machine in publish.known_machines(connection)]
-            owners = [(str(owner),) for owner in publish.known_organizations(connection)]
-        default = str(self.job.default_organization) if self.job.default_organization else None
-        return clean.with_refusal(
-            clean.with_owner(self.lake.read_batch(BRONZE, self.batch_id), default),
-            self.spark.createDataFrame(machines, f"{ORGANIZATION} string, {COMPRESSOR} string"),
-            self.spark.createDataFrame(owners, f"{ORGANIZATION} string"),
-        )
 
     def _count_arrivals(self, rows: DataFrame) -> list[date]:
         """Count rows read and refused; return the dates of those accepted."""
         starts_file = f.coalesce(f.col("row_number") == 0, f.lit(col=True))
         groups = (
-            rows.groupBy("refusal", "note", f.when(f.col("refusal").isNull(), f.col("date")).alias("date"))
+            rows.groupBy("problem", "note", f.when(f.col("problem").isNull(), f.col("date")).alias("date"))
             .agg(f.count("*").alias("rows"), f.count_if(starts_file).alias("files"))
             .collect()
         )
@@ -207,25 +206,25 @@ class _Batch:
             summary.files_read += group["files"]
             if group["note"]:
                 summary.notes[group["note"]] += group["rows"]
-            if group["refusal"]:
+            if group["problem"]:
                 summary.rows_quarantined += group["rows"]
-                summary.quarantined[group["refusal"]] += group["rows"]
-        return sorted({group["date"] for group in groups if group["refusal"] is None})
+                summary.quarantined[group["problem"]] += group["rows"]
+        return sorted({group["date"] for group in groups if group["problem"] is None})
 
     def _shuffle_partitions(self) -> int:
         wanted = -(-self.summary.rows_read // self.job.settings.rows_per_partition)
         return max(wanted, self.spark.sparkContext.defaultParallelism)
 
-    def _first_silver(self, rows: DataFrame, refused: DataFrame, dates: list[date]) -> None:
+    def _first_silver(self, rows: DataFrame, dates: list[date]) -> None:
         """Write Silver where there is none yet: nothing to compare with, so one pass does it all."""
         ranked = clean.with_outcome(clean.arrived(rows), self.batch_id)
         outcomes, flags = Observation("outcomes"), Observation("flags")
         judged = clean.judged(ranked.observe(outcomes, *clean.outcome_counts()), self.job.limits, self.batch_id)
         self.lake.upsert(SILVER, clean.silver_rows(judged.observe(flags, *clean.flag_counts())), dates=dates)
         self._count_outcomes(outcomes.get, flags.get)
-        self._quarantine(refused, ranked)
+        self._quarantine(rows, ranked)
 
-    def _merge_into_silver(self, rows: DataFrame, refused: DataFrame, dates: list[date]) -> None:
+    def _merge_into_silver(self, rows: DataFrame, dates: list[date]) -> None:
         """Meet the rows that Silver holds around these, and write what came out new or different."""
         arrived = clean.arrived(rows)
         machines = arrived.select(ORGANIZATION, COMPRESSOR).distinct()
@@ -237,7 +236,7 @@ class _Batch:
             ranked.agg(*clean.outcome_counts()).collect()[0].asDict(),
             judged.agg(*clean.flag_counts()).collect()[0].asDict(),
         )
-        self._quarantine(refused, ranked)
+        self._quarantine(rows, ranked)
         changed = clean.silver_rows(clean.changed(judged, dates))
         self.lake.upsert(SILVER, changed, dates=clean.days_around(dates, 1))
 
@@ -252,10 +251,11 @@ class _Batch:
         summary.rows_flagged += flags["rows"] or 0
         summary.flagged.update({name: count for name, count in flags.items() if name != "rows" and count})
 
-    def _quarantine(self, refused: DataFrame, ranked: DataFrame | None = None) -> None:
-        """Put rows aside with the reason, once a batch."""
+    def _quarantine(self, rows: DataFrame, ranked: DataFrame | None = None) -> None:
+        """Put aside, once a batch, rows with a problem and those that another one overruled."""
         if not (self.summary.rows_quarantined or self.summary.rows_superseded):
             return
+        refused = rows.where(f.col("problem").isNotNull())
         if ranked is not None:
             refused = refused.unionByName(clean.conflicting(ranked, self.batch_id), allowMissingColumns=True)
         self.lake.append(QUARANTINE, refused.select(*QUARANTINE.schema.names), writer=self.writer, version=self.number)
@@ -278,8 +278,8 @@ class _Batch:
             .where(f.col("date").isin(around))
             .join(touched, [ORGANIZATION, COMPRESSOR], "left_semi")
         )
-        windows = aggregate.windows(hours, self.job.limits, self._interval, self.batch_id)
-        self.lake.upsert(AGGREGATES, windows, dates=around)
+        changed = windows(hours, reading_interval_minutes=self._interval, batch_id=self.batch_id)
+        self.lake.upsert(AGGREGATES, changed, dates=around)
 
     def _publish(self, dates: list[date]) -> None:
         """Bring what this batch wrote into SQL, with the record of the batch, in one transaction."""

@@ -65,7 +65,9 @@ def save_fleet(connection: JobWrite, fleet: FleetData) -> list[Refused]:
     machines = _keep(fleet.compressors, refused, "station", lambda row: (row.organization_id, row.station_id) in places)
     _upsert(connection, compressor_metadata, machines)
     known = known_machines(connection)
-    events = _keep(fleet.maintenance, refused, "compressor", lambda row: (row.organization_id, row.compressor_id) in known)
+    events = _keep(
+        fleet.maintenance, refused, "compressor", lambda row: (row.organization_id, row.compressor_id) in known
+    )
     if events:
         connection.execute(insert(maintenance_events).on_conflict_do_nothing(), [row.model_dump() for row in events])
     return refused
@@ -107,15 +109,15 @@ def merge(connection: JobWrite, target: Table, batch_id: str) -> int:
     return merged.rowcount
 
 
-def record(connection: JobWrite, *, batch_id: str, run_id: UUID, now: datetime, version: str, summary: Mapping[str, Any]) -> None:
+def record(
+    connection: JobWrite, *, batch_id: str, run_id: UUID, now: datetime, version: str, summary: Mapping[str, Any]
+) -> None:
     """Record, with the batch's rows and in their transaction, that it was published."""
     row = {"batch_id": batch_id, "run_id": run_id, "published_at": now, "program_version": version, "summary": summary}
     connection.execute(insert(etl_runs).values(row).on_conflict_do_nothing())
 
 
-def _keep(
-    rows: Iterable[RowT], refused: list[Refused], reference: str, is_known: Callable[[RowT], bool]
-) -> list[RowT]:
+def _keep(rows: Iterable[RowT], refused: list[Refused], reference: str, is_known: Callable[[RowT], bool]) -> list[RowT]:
     """Return the rows that refer to something known; the others join the refused."""
     kept: list[RowT] = []
     for row in rows:
@@ -152,8 +154,10 @@ def _replacing(statement: Insert, table: Table) -> Insert:
 def _conninfo(database: Database) -> str:
     """Return how an executor, which has no engine, reaches the database."""
     url = database.engine(Role.ETL).url
-    parts = {"user": url.username, "password": url.password, "host": url.host, "port": url.port, "dbname": url.database}
-    return make_conninfo(**{**{k: v for k, v in parts.items() if v is not None}, **url.query})
+    options = {name: str(value) for name, value in url.query.items()}
+    given = {"user": url.username, "password": url.password, "host": url.host, "port": url.port, "dbname": url.database}
+    known: dict[str, str | int | None] = {**given, **options}
+    return make_conninfo("", **{name: value for name, value in known.items() if value is not None})
 
 
 def _as_csv(batch: pa.RecordBatch) -> bytes:

@@ -79,7 +79,7 @@ def in_warning(value: Column, limits: SensorLimits) -> Column:
     return above | below
 
 
-def isolated_spike(  # noqa: PLR0913 - a rule of as many columns
+def isolated_spike(
     before: Column, value: Column, after: Column, *, sigma: Column, sigmas: float, limits: SensorLimits
 ) -> Column:
     """Whether one reading jumps away and the next is back.
@@ -108,8 +108,8 @@ def flag(readings: DataFrame, limits: Thresholds) -> DataFrame:
     """Add the flag columns of Silver.
 
     Args:
-        readings: one row a machine and timestamp, with `date` and `unparsed_fields`; all readings of each day, and those
-            next to it, must be there.
+        readings: one row a machine and timestamp, with `date` and `unparsed_fields`; all readings of each day, and
+            those next to it, must be there.
         limits: from `config/thresholds.yaml`.
 
     Returns:

@@ -1,25 +1,24 @@
 """The Spark session: one set of settings, whether Spark runs on a laptop, a container or a cluster."""
 
 import os
-import re
-import shutil
-import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyspark.sql import SparkSession
 
-from shared_code.errors import SettingsError
-from shared_code.settings import ROOT, JobSettings
+from shared_code.settings import HOME, ROOT, JobSettings
 
-OLDEST_JAVA: Final = 17
+CLASS_ARCHIVE: Final = HOME / "spark.jsa"
+"""Java's archive of the classes that a run loads; `make bench` and the container image make it."""
 
 SESSION: Final = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
+    "spark.python.daemon.module": "etl_job.worker_daemon",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     # Delta keeps a table's state in 50 pieces by default; ours are small.
@@ -29,51 +28,63 @@ SESSION: Final = {
 }
 
 
-def check_java() -> None:
-    """Make sure that there is a Java that Spark can run on.
+def start(settings: JobSettings, *, small: bool = False) -> SparkSession:
+    """Return the running session, or start one.
 
-    Raises:
-        SettingsError: there is none, or it is too old; the sentence says what to install.
+    Args:
+        settings: where Spark runs and with how much memory.
+        small: the work is over before Java's optimizing compiler pays; leave that out.
     """
-    home = os.environ.get("JAVA_HOME")
-    program = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    found = "none was found"
-    if program and Path(program).exists():
-        said = subprocess.run([program, "-version"], check=False, capture_output=True, text=True)  # noqa: S603 - asks java for its version
-        version = re.search(r'version "(?:1\.)?(\d+)', said.stderr + said.stdout)
-        if version and int(version.group(1)) >= OLDEST_JAVA:
-            return
-        found = f"{program} is version {version.group(1)}" if version else f"{program} does not work"
-    raise SettingsError(f"Spark needs Java {OLDEST_JAVA} or newer ({found}): install a JDK such as openjdk-17-jre-headless")
-
-
-def start(settings: JobSettings, *, java_options: str = "") -> SparkSession:
-    """Return the running session, or start one."""
-    # Executors' Python finds our modules where the driver's does.
+    # Executors' Python is the driver's, and finds our modules where the driver's does.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.Builder().appName("altaviz-etl")
+    if "SPARK_ENV_LOADED" not in os.environ:  # spark-submit has chosen the master already
+        builder = builder.master(settings.master)
     if settings.master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    builder = SparkSession.Builder().appName("altaviz-etl")
-    if "SPARK_ENV_LOADED" not in os.environ:
-        builder = builder.master(settings.master)
     for key, value in SESSION.items():
         builder = builder.config(key, value)
-    session = (
-        builder.config("spark.driver.memory", settings.driver_memory)
-        .config("spark.driver.extraJavaOptions", java_options)
-        .getOrCreate()
-    )
+    builder = builder.config("spark.driver.memory", settings.driver_memory)
+    builder = builder.config("spark.driver.extraJavaOptions", " ".join(_java_options(small=small)))
+    session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
 
 
+def _java_options(*, small: bool) -> list[str]:
+    options = [f"-Dlog4j2.configurationFile=file:{Path(__file__).parent / 'log4j2.properties'}"]
+    # PySpark asks Java for the call site of every column operation; building our plans takes twice as long with it.
+    options.append("-Dspark.python.sql.dataFrameDebugging.enabled=false")
+    if small:
+        options += ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    if CLASS_ARCHIVE.exists():
+        # Java checks that the archive fits it and goes on without where it does not.
+        options += [f'"-XX:SharedArchiveFile={CLASS_ARCHIVE}"', "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    return options
+
+
+def existing(session: SparkSession, paths: Iterable[str]) -> list[str]:
+    """Return, fully qualified, those of the paths that are there, on whatever file system Spark reaches."""
+    context: Any = session.sparkContext
+    configuration = context._jsc.hadoopConfiguration()  # noqa: SLF001 - the only way to Hadoop's file systems
+    found: list[str] = []
+    for given in paths:
+        path = context._jvm.org.apache.hadoop.fs.Path(given)  # noqa: SLF001 - likewise
+        system = path.getFileSystem(configuration)
+        if system.exists(path):
+            found.append(system.makeQualified(path).toString())
+    return found
+
+
 def stop(session: SparkSession) -> None:
     """End the session and wait for its Java process, so that nothing is left running."""
-    gateway = session.sparkContext._gateway  # pyright: ignore[reportPrivateUsage]
+    context: Any = session.sparkContext
+    gateway = context._gateway  # noqa: SLF001 - who started Java must see it end
     session.stop()
     process = getattr(gateway, "proc", None)
     if process is not None:
         gateway.shutdown()
         process.stdin.close()
         process.wait()
+        type(context)._gateway = type(context)._jvm = None  # noqa: SLF001 - so that a next session starts a new one
