@@ -164,9 +164,13 @@ def _unusable_columns(table: pa.Table) -> tuple[str, str] | None:
         return "doubled_column", ", ".join(doubled)
     wrong = [
         f"{field}: {table.schema.field(field).type}"
-        for fields, accepts in (((*NUMBERS,), _is_number_or_text), ((TIMESTAMP,), _is_time_or_text))
+        for fields, accepts in (
+            ((COMPRESSOR, ORGANIZATION), _is_name),
+            (NUMBERS, _is_number_or_text),
+            ((TIMESTAMP,), _is_time_or_text),
+        )
         for field in fields
-        if not accepts(_plain(table.schema.field(field).type))
+        if field in names and not accepts(_plain(table.schema.field(field).type))
     ]
     return ("wrong_type", ", ".join(wrong)) if wrong else None
 
@@ -177,6 +181,11 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
+
+
+def _is_name(kind: pa.DataType) -> bool:
+    # Some writers do not say that their bytes are text.
+    return _is_text(kind) or pa.types.is_integer(kind) or pa.types.is_binary(kind)
 
 
 def _is_number_or_text(kind: pa.DataType) -> bool:
@@ -256,22 +265,31 @@ def _instant(column: pa.Array) -> Parsed:
         zoned = (
             column.cast(pa.timestamp(column.type.unit, tz="UTC")) if note is None else pc.assume_timezone(column, "UTC")
         )
-        return Parsed(zoned.cast(INSTANT, safe=False), note=note)
+        beyond = _beyond_calendar(zoned)
+        return Parsed(pc.if_else(beyond, None, zoned).cast(INSTANT, safe=False), beyond, note=note)
     values: list[datetime | None] = []
     bad: list[bool] = []
     naive = False
     for text in column.cast(pa.string()).to_pylist():
         try:
             value = datetime.fromisoformat(text.strip()) if text and text.strip() else None
-        except ValueError:
+            if value is not None and value.tzinfo is None:
+                naive, value = True, value.replace(tzinfo=UTC)
+            values.append(value and value.astimezone(UTC))
+        except (ValueError, OverflowError):
             values.append(None)
             bad.append(True)
             continue
-        if value is not None and value.tzinfo is None:
-            naive, value = True, value.replace(tzinfo=UTC)
-        values.append(value)
         bad.append(False)
     return Parsed(pa.array(values, INSTANT), pa.array(bad, pa.bool_()), note="no_time_zone" if naive else None)
+
+
+def _beyond_calendar(instants: pa.Array) -> pa.Array:
+    """Return which instants lie in no year from 1 to 9999; in a coarse unit they may not even fit microseconds."""
+    if instants.type.unit == "ns":  # ends in 2262
+        return pa.repeat(pa.scalar(value=False), len(instants))
+    first, last = (pa.scalar(edge.replace(tzinfo=UTC), instants.type) for edge in (datetime.min, datetime.max))
+    return pc.fill_null(pc.or_(pc.less(instants, first), pc.greater(instants, last)), False)  # noqa: FBT003 - Arrow's signature
 
 
 def _key(column: pa.Array) -> pa.Array:
@@ -339,9 +357,16 @@ def _raw(table: pa.Table, problem: pa.Array) -> pa.Array | None:
 
 
 def _as_json(table: pa.Table) -> Iterable[str]:
-    columns = [table.column(i).to_pylist() for i in range(table.num_columns)]
+    columns = [_plain_values(table.column(i)) for i in range(table.num_columns)]
     for row in zip(*columns, strict=True):
         yield json.dumps(dict(zip(table.column_names, row, strict=True)), default=str)
+
+
+def _plain_values(column: pa.ChunkedArray) -> list[object]:
+    try:
+        return column.to_pylist()
+    except OverflowError:  # an instant that Python's calendar does not have
+        return column.cast(pa.int64()).to_pylist()
 
 
 def _all_refused(delivery: Delivery, batch_id: str, table: pa.Table, problem: str, detail: str) -> pa.RecordBatch:

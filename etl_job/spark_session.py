@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from shared_code.settings import HOME, ROOT, JobSettings
 
+LOGGING: Final = Path(__file__).parent / "log4j2.properties"
 CLASS_ARCHIVE: Final = HOME / "spark.jsa"
 """Java's archive of the classes that a run loads; `make bench` and the container image make it."""
 
@@ -53,7 +54,7 @@ def start(settings: JobSettings, *, small: bool = False) -> SparkSession:
 
 
 def _java_options(*, small: bool) -> list[str]:
-    options = [f"-Dlog4j2.configurationFile=file:{Path(__file__).parent / 'log4j2.properties'}"]
+    options = [f"-Dlog4j2.configurationFile={LOGGING.as_uri()}"]
     # PySpark asks Java for the call site of every column operation; building our plans takes twice as long with it.
     options.append("-Dspark.python.sql.dataFrameDebugging.enabled=false")
     if small:
