@@ -15,7 +15,7 @@ import pyarrow.csv
 from psycopg.conninfo import make_conninfo
 from pyspark.sql import DataFrame
 from sqlalchemy import Table, delete, or_, select
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.dialects.postgresql import Insert, distinct_on, insert
 
 from etl_job.fleet import FleetData, FleetRow, Refused
 from shared_code.database.engines import Database, Role
@@ -101,7 +101,7 @@ def merge(connection: JobWrite, target: Table, batch_id: str) -> int:
     staged = (
         select(*(staging.c[name] for name in columns))
         .where(staging.c.batch_id == batch_id)
-        .distinct(*(staging.c[name] for name in key))
+        .ext(distinct_on(*(staging.c[name] for name in key)))
     )
     statement = insert(target).from_select(columns, staged)
     merged = connection.execute(_replacing(statement, target), execution_options={"preserve_rowcount": True})

@@ -86,6 +86,7 @@ class JobSettings(YamlSettings):
     rows_per_partition: int = Field(default=500_000, ge=1)
     master: str = "local[*]"
     driver_memory: str = "3g"
+    java_options: str = ""
 
 
 def read(settings: type[SettingsT], **overrides: Any) -> SettingsT:  # noqa: ANN401 - whatever the class takes
