@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shared_code.errors import SettingsError
@@ -30,13 +30,14 @@ class EmbeddedServer:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         self._bin = _wheel_binaries()
         self._owner = _server_account(self.data_dir.parent, self._bin)
-        self.socket_dir = _private_socket_dir(self.data_dir, self._owner)
+        self.socket_dir = _socket_dir(self.data_dir)
         self._users = (self.data_dir.parent / f".{self.data_dir.name}.users").open("a")
 
     def start(self) -> None:
         """Start the server if it does not run, and keep it running until `stop` or the end of this process."""
         with self._starting():
             fcntl.flock(self._users, fcntl.LOCK_SH)
+            _make_private(self.socket_dir, self._owner)
             if not (self.data_dir / "PG_VERSION").exists():
                 self._create()
             if not self._running():
@@ -58,13 +59,20 @@ class EmbeddedServer:
             else:
                 if self._running():
                     self._run("pg_ctl", "stop", "-w", "-s", "-D", str(self.data_dir), "-m", "fast")
+                with suppress(OSError):  # it may be gone, or hold what is not ours
+                    self.socket_dir.rmdir()
             self._users.close()
 
     def _create(self) -> None:
-        self.data_dir.mkdir(mode=0o700, exist_ok=True)
-        if self._owner is not None:
-            os.chown(self.data_dir, self._owner.pw_uid, self._owner.pw_gid)
-        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", SUPERUSER, "-D", str(self.data_dir))
+        if self.data_dir.exists() and any(self.data_dir.iterdir()):
+            raise SettingsError(f"{self.data_dir} is neither a database nor empty")
+        # Made beside its place and moved there when it is whole: an end halfway must not spoil every later start.
+        with tempfile.TemporaryDirectory(dir=self.data_dir.parent, prefix=f".{self.data_dir.name}.") as folder:
+            if self._owner is not None:
+                os.chown(folder, self._owner.pw_uid, self._owner.pw_gid)
+            made = Path(folder) / "data"
+            self._run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", SUPERUSER, "-D", str(made))
+            made.replace(self.data_dir)
 
     def _running(self) -> bool:
         return self._run("pg_ctl", "status", "-D", str(self.data_dir), check=False) == 0
@@ -126,10 +134,14 @@ def _traversable(folder: Path) -> None:
             place.chmod(mode | 0o011)
 
 
-def _private_socket_dir(data_dir: Path, owner: pwd.struct_passwd | None) -> Path:
-    """Return a short path without spaces that only the server's account can enter (a socket path has 107 bytes)."""
+def _socket_dir(data_dir: Path) -> Path:
+    """Return a short path without spaces (a socket path has 107 bytes)."""
     name = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"altaviz-{name}"
+    return Path(tempfile.gettempdir()) / f"altaviz-{name}"
+
+
+def _make_private(folder: Path, owner: pwd.struct_passwd | None) -> None:
+    """Make the folder one that only the server's account can enter."""
     uid = os.geteuid() if owner is None else owner.pw_uid
     try:
         folder.mkdir(mode=0o700)
@@ -138,4 +150,3 @@ def _private_socket_dir(data_dir: Path, owner: pwd.struct_passwd | None) -> Path
         seen = folder.lstat()
         if seen.st_uid != uid or seen.st_mode & 0o077:
             raise SettingsError(f"{folder} belongs to someone else; remove it or set TMPDIR") from None
-    return folder

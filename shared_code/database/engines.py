@@ -1,6 +1,7 @@
 """Database engines: one for each role a program may take."""
 
 from enum import StrEnum
+from threading import Lock
 
 from sqlalchemy import URL, Engine, create_engine
 
@@ -28,6 +29,7 @@ class Database:
             raise SettingsError(f"DB_TYPE={settings.db_type} is not available in this build; use postgresql")
         self.settings = settings
         self._engines: dict[Role, Engine] = {}
+        self._making = Lock()
         self._server = EmbeddedServer(settings.data_dir) if settings.embedded else None
 
     def start_server(self) -> None:
@@ -37,21 +39,23 @@ class Database:
 
     def engine(self, role: Role) -> Engine:
         """Return the engine that works as this role."""
-        if role not in self._engines:
-            self._engines[role] = create_engine(
-                self._url(role),
-                pool_size=self.settings.pool_size,
-                pool_pre_ping=not self.settings.embedded,
-                connect_args={"options": "-c timezone=UTC"},
-                hide_parameters=True,  # an error must not show whose data it was about
-            )
-        return self._engines[role]
+        with self._making:  # two threads that ask first would each make a pool, and one would never be closed
+            if role not in self._engines:
+                self._engines[role] = create_engine(
+                    self._url(role),
+                    pool_size=self.settings.pool_size,
+                    pool_pre_ping=not self.settings.embedded,
+                    connect_args={"options": "-c timezone=UTC"},
+                    hide_parameters=True,  # an error must not show whose data it was about
+                )
+            return self._engines[role]
 
     def dispose(self) -> None:
         """Close every connection, and stop the embedded server if nobody else uses it."""
-        for engine in self._engines.values():
-            engine.dispose()
-        self._engines.clear()
+        with self._making:
+            for engine in self._engines.values():
+                engine.dispose()
+            self._engines.clear()
         if self._server is not None:
             self._server.stop()
 

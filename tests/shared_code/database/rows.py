@@ -1,0 +1,136 @@
+"""An organization with one row in every tenant table."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import uuid4
+
+from sqlalchemy import Table, insert
+
+from shared_code.database import transactions
+from shared_code.database.engines import Database
+from shared_code.database.tables import (
+    alert_history,
+    billing_events,
+    compressor_metadata,
+    data_quality_metrics,
+    maintenance_events,
+    metadata,
+    ml_predictions,
+    organizations,
+    sensor_readings_agg,
+    station_locations,
+    users,
+    v_active_alerts,
+    v_fleet_health_summary,
+    v_latest_readings,
+)
+from shared_code.identifiers import OrganizationId
+
+THEN: Final = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+STAGING: Final = tuple(name for name in sorted(metadata.tables) if name.startswith("staging_"))
+TENANT_TABLES: Final = tuple(
+    table
+    for name, table in sorted(metadata.tables.items())
+    if name not in STAGING and (name == "organizations" or "organization_id" in table.columns)
+)
+VIEWS: Final = (v_latest_readings, v_active_alerts, v_fleet_health_summary)
+
+Row = dict[str, Any]
+
+
+def organization_column(table: Table) -> str:
+    return "id" if table is organizations else "organization_id"
+
+
+def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
+    """Return a row for each tenant table, in an order in which they can be inserted."""
+    machine = {"organization_id": organization_id, "compressor_id": "COMP-001"}
+    station = {"organization_id": organization_id, "station_id": "STATION-A"}
+    return {
+        organizations: {
+            "id": organization_id,
+            "name": "An Organization",
+            "slug": organization_id.hex,
+            "subscription_tier": "pro",
+            "subscription_status": "active",
+            "created_at": THEN,
+            "updated_at": THEN,
+        },
+        users: {
+            "organization_id": organization_id,
+            "id": uuid4(),
+            "email": "somebody@organization.example",
+            "name": "Somebody",
+            "identity_issuer": "urn:test",
+            "identity_tenant": "test",
+            "identity_object": organization_id.hex,
+            "role": "owner",
+            "created_at": THEN,
+        },
+        billing_events: {
+            "organization_id": organization_id,
+            "id": uuid4(),
+            "stripe_event_id": f"evt_{organization_id.hex}",
+            "event_type": "invoice.paid",
+            "payload": {},
+            "received_at": THEN,
+        },
+        station_locations: station
+        | {"station_name": "A Station", "latitude": 28.9, "longitude": -98.5, "timezone": "America/Chicago"},
+        compressor_metadata: station | machine | {"model": "Ajax DPC-360", "horsepower": 1340.0},
+        maintenance_events: machine
+        | {
+            "event_id": uuid4(),
+            "event_date": THEN,
+            "event_type": "inspection",
+            "description": "looked at",
+            "downtime_hours": 0.5,
+            "severity": "low",
+            "cost_usd": Decimal("12.50"),
+        },
+        sensor_readings_agg: machine
+        | {
+            "window_type": "1hr",
+            "agg_timestamp": THEN,
+            "reading_count": 6,
+            "missing_readings": 0,
+            "suspect_readings": 0,
+        },
+        data_quality_metrics: machine
+        | {
+            "metric_type": "accuracy",
+            "metric_timestamp": THEN,
+            "metric_value": 1.0,
+            "pass_threshold": 0.98,
+            "passed": True,
+            "details": {},
+        },
+        alert_history: machine
+        | {
+            "alert_id": uuid4(),
+            "alert_timestamp": THEN,
+            "alert_type": "threshold_critical",
+            "severity": "critical",
+            "message": "vibration is high",
+            "acknowledged": False,
+            "resolved": False,
+        },
+        ml_predictions: machine
+        | {
+            "prediction_timestamp": THEN,
+            "model_version": "1",
+            "failure_probability": 0.5,
+            "confidence_score": 0.5,
+            "features_used": {},
+        },
+    }
+
+
+def an_organization_with_rows(database: Database) -> OrganizationId:
+    organization_id = OrganizationId(uuid4())
+    with transactions.owner(database) as connection:
+        for table, row in rows_of(organization_id).items():
+            connection.execute(insert(table).values(row))
+    return organization_id

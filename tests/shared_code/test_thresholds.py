@@ -1,0 +1,123 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from shared_code import thresholds as module
+from shared_code.errors import SettingsError
+from shared_code.readings import SENSOR_FIELDS
+from shared_code.settings import CONFIG
+from shared_code.thresholds import Limits, thresholds
+
+# field: normal, warning above, critical above, warning below, critical below, plausible
+SENSORS = {
+    "vibration_mms": ((1.5, 4.5), 6, 8, None, None, (0, 50)),
+    "discharge_temp_f": ((180, 220), 240, 260, None, None, (-40, 500)),
+    "suction_pressure_psi": ((40, 80), None, None, 30, 20, (0, 500)),
+    "discharge_pressure_psi": ((900, 1200), 1300, 1400, None, None, (0, 3000)),
+    "horsepower_consumption": ((1200, 1600), 1800, None, None, None, (0, 10_000)),
+    "gas_flow_mcf": ((8_000, 12_000), None, None, 6_000, None, (0, 100_000)),
+}
+DERIVED = {
+    "pressure_differential": ((800, 1150), 1250, None, None, None),
+    "temp_rate_of_change": (None, 20, 40, None, None),
+}
+
+
+def severities(limits: Limits) -> tuple[object, ...]:
+    return (
+        limits.normal,
+        limits.warning_above,
+        limits.critical_above,
+        limits.warning_below,
+        limits.critical_below,
+    )
+
+
+def in_order(limits: Limits, lowest: float, highest: float) -> bool:
+    """Tell whether going away from normal one meets the warning first, then critical, then what is implausible."""
+    low, high = limits.normal or (lowest, lowest)
+    steps = [
+        *(limit for limit in (limits.critical_below, limits.warning_below) if limit is not None),
+        low,
+        high,
+        *(limit for limit in (limits.warning_above, limits.critical_above) if limit is not None),
+    ]
+    return steps == sorted(steps) and lowest <= steps[0] and steps[-1] <= highest
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A copy of the file that a test may change."""
+    monkeypatch.setattr(module, "CONFIG", tmp_path)
+    return Path(shutil.copy(CONFIG / "thresholds.yaml", tmp_path))
+
+
+def change(file: Path, before: str, after: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def test_the_sensors_limits_are_those_of_the_domain() -> None:
+    found = {field: (*severities(limits), limits.plausible) for field, limits in thresholds().sensors.items()}
+
+    assert found == SENSORS
+
+
+def test_the_derived_limits_are_those_of_the_domain() -> None:
+    assert {name: severities(limits) for name, limits in thresholds().derived.items()} == DERIVED
+
+
+def test_every_sensor_of_a_reading_has_limits_and_nothing_else_has() -> None:
+    assert set(thresholds().sensors) == set(SENSOR_FIELDS)
+
+
+@pytest.mark.parametrize("field", SENSOR_FIELDS)
+def test_limits_lie_in_order(field: str) -> None:
+    limits = thresholds().sensors[field]
+
+    assert in_order(limits, *limits.plausible)
+
+
+def test_a_spike_lies_four_sigmas_off() -> None:
+    assert thresholds().quality.spike_sigmas == 4
+
+
+def test_a_sensor_without_limits_is_refused(written: Path) -> None:
+    change(written, "gas_flow_mcf:", "gas_flow_mcm:")
+    change(written, "vibration_mms:", "vibration_ips:")
+
+    with pytest.raises(SettingsError, match=r"config/thresholds.yaml: no limits for gas_flow_mcf, vibration_mms$"):
+        thresholds.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("warning_above: 6\n", "warning_above: six\n", "sensors.vibration_mms.warning_above"),
+        ("warning_above: 6\n", "warning_abvoe: 6\n", "sensors.vibration_mms.warning_abvoe"),
+        ("plausible: [0, 50]\n", "plausible: [0]\n", "sensors.vibration_mms.plausible"),
+        ("noise_floor: 0.1\n", "noise_floor: 0\n", "sensors.vibration_mms.noise_floor"),
+        ("    plausible: [-40, 500]\n", "", "sensors.discharge_temp_f.plausible"),
+        ("  spike_sigmas: 4\n", "", "quality.spike_sigmas"),
+        ("    accuracy: 0.98 ", "    accuracy: high ", "quality.pass.accuracy"),
+    ],
+)
+def test_what_is_no_limit_is_refused_and_named(written: Path, before: str, after: str, named: str) -> None:
+    change(written, before, after)
+
+    with pytest.raises(SettingsError) as refused:
+        thresholds.__wrapped__()
+
+    assert str(refused.value).startswith("config/thresholds.yaml: ")
+    assert named in str(refused.value)
+
+
+def test_limits_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        thresholds().sensors["vibration_mms"].warning_above = 60
+
+
+def test_limits_are_read_once() -> None:
+    assert thresholds() is thresholds()
