@@ -137,6 +137,8 @@ class _Batch:
         self.writer = str(self.spark.sparkContext.getLocalProperty("sql.streaming.queryId"))
         self.batch_id = f"{self.writer}/{number}"
         self.summary = Summary()
+        # Where there is nothing yet, there is nothing to compare with, and all that is written is this batch's.
+        self.is_first = not self.lake.exists(SILVER)
 
     def process(self) -> Summary:
         """Take the batch from landing files to SQL."""
@@ -186,10 +188,10 @@ class _Batch:
         self.spark.conf.set("spark.sql.shuffle.partitions", self._shuffle_partitions())
         if not dates:
             self._quarantine(rows)
-        elif self.lake.exists(SILVER):
-            self._merge_into_silver(rows, dates)
-        else:
+        elif self.is_first:
             self._first_silver(rows, dates)
+        else:
+            self._merge_into_silver(rows, dates)
         return dates
 
     def _count_arrivals(self, rows: DataFrame) -> list[date]:
@@ -263,21 +265,22 @@ class _Batch:
     def _to_partials(self, dates: list[date]) -> None:
         """Compute again the hours that hold a row this batch wrote."""
         around = clean.days_around(dates, 1)
-        silver = self.lake.read(SILVER).where(f.col("date").isin(around))
-        hour = f.date_trunc("hour", f.col(TIMESTAMP)).alias("hour")
-        touched = self.lake.read_batch(SILVER, self.batch_id).select(ORGANIZATION, COMPRESSOR, hour).distinct()
-        whole = silver.select("*", hour).join(touched, [ORGANIZATION, COMPRESSOR, "hour"], "left_semi")
-        self.lake.upsert(PARTIALS, aggregate.partials(whole, self.batch_id), dates=around)
+        silver = self.lake.read(SILVER)
+        if not self.is_first:
+            hour = f.date_trunc("hour", f.col(TIMESTAMP)).alias("hour")
+            touched = self.lake.read_batch(SILVER, self.batch_id).select(ORGANIZATION, COMPRESSOR, hour).distinct()
+            near = silver.where(f.col("date").isin(around)).select("*", hour)
+            silver = near.join(touched, [ORGANIZATION, COMPRESSOR, "hour"], "left_semi")
+        self.lake.upsert(PARTIALS, aggregate.partials(silver, self.batch_id), dates=around)
 
     def _to_windows(self, dates: list[date]) -> None:
         """Compute again the windows that contain an hour this batch wrote: up to 24 hours later, from 24 before."""
         around = clean.days_around(dates, 3)
-        touched = self.lake.read_batch(PARTIALS, self.batch_id).select(ORGANIZATION, COMPRESSOR).distinct()
-        hours = (
-            self.lake.read(PARTIALS)
-            .where(f.col("date").isin(around))
-            .join(touched, [ORGANIZATION, COMPRESSOR], "left_semi")
-        )
+        hours = self.lake.read(PARTIALS)
+        if not self.is_first:
+            touched = self.lake.read_batch(PARTIALS, self.batch_id).select(ORGANIZATION, COMPRESSOR).distinct()
+            near = hours.where(f.col("date").isin(around))
+            hours = near.join(touched, [ORGANIZATION, COMPRESSOR], "left_semi")
         changed = windows(hours, reading_interval_minutes=self._interval, batch_id=self.batch_id)
         self.lake.upsert(AGGREGATES, changed, dates=around)
 

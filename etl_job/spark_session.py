@@ -47,7 +47,9 @@ def start(settings: JobSettings, *, small: bool = False) -> SparkSession:
     for key, value in SESSION.items():
         builder = builder.config(key, value)
     builder = builder.config("spark.driver.memory", settings.driver_memory)
-    builder = builder.config("spark.driver.extraJavaOptions", " ".join([*_java_options(small=small), settings.java_options]))
+    builder = builder.config(
+        "spark.driver.extraJavaOptions", " ".join([*_java_options(small=small), settings.java_options])
+    )
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
