@@ -50,7 +50,7 @@ def main(
         database_settings = read(DatabaseSettings)
         landing, lake = _location(landing, must_exist=True), _location(lake, must_exist=False)
     except SettingsError as problem:
-        console.print(f"error: {problem}", markup=False, highlight=False)
+        console.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_USAGE) from None
     now = datetime.now(UTC)
     with _progress() as show:

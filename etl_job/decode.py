@@ -35,6 +35,7 @@ from shared_code.readings import (
 NUMBERS = (*SENSOR_FIELDS, OPERATING_HOURS)
 INSTANT = pa.timestamp("us", tz="UTC")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+CALENDAR = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 BRONZE = pa.schema(
     [
@@ -288,7 +289,7 @@ def _beyond_calendar(instants: pa.Array) -> pa.Array:
     """Return which instants lie in no year from 1 to 9999; in a coarse unit they may not even fit microseconds."""
     if instants.type.unit == "ns":  # ends in 2262
         return pa.repeat(pa.scalar(value=False), len(instants))
-    first, last = (pa.scalar(edge.replace(tzinfo=UTC), instants.type) for edge in (datetime.min, datetime.max))
+    first, last = (pa.scalar(edge, instants.type) for edge in CALENDAR)
     return pc.fill_null(pc.or_(pc.less(instants, first), pc.greater(instants, last)), False)  # noqa: FBT003 - Arrow's signature
 
 

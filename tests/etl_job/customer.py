@@ -1,0 +1,86 @@
+"""A customer whose deliveries the job takes in: an organization with a landing folder and a lake of its own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from pyspark.sql import SparkSession
+from sqlalchemy import insert, select
+
+from etl_job import pipeline
+from etl_job.delta_tables import Lake, Layout
+from etl_job.summary import Summary
+from shared_code.database import transactions
+from shared_code.database.engines import Database
+from shared_code.database.tables import organizations, sensor_readings_agg
+from shared_code.settings import JobSettings, read
+from shared_code.thresholds import thresholds
+from tests.factories.landing import MONDAY
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    spark: SparkSession
+    database: Database
+    folder: Path
+    organization_id: UUID
+
+    @property
+    def landing(self) -> Path:
+        return self.folder / "landing"
+
+    def run(self, *, default_organization: bool = True) -> Summary:
+        """Take in what is new; files without an organization are this customer's, unless nobody is the default."""
+        self.landing.mkdir(exist_ok=True)
+        job = pipeline.Job(
+            landing=str(self.landing),
+            lake=str(self.folder / "lake"),
+            database=self.database,
+            settings=read(JobSettings),
+            limits=thresholds(),
+            default_organization=self.organization_id if default_organization else None,
+            run_id=uuid4(),
+            now=MONDAY,
+            version="0",
+            progress=lambda _: None,
+        )
+        summary = pipeline.run(self.spark, job)
+        assert summary.adds_up
+        return summary
+
+    def table(self, layout: Layout) -> list[Row]:
+        """Return the rows of a Delta table."""
+        return Lake(self.spark, str(self.folder / "lake")).read(layout).toArrow().to_pylist()
+
+    def published(self) -> dict[Key, Row]:
+        """Return the customer's windows in SQL by machine, type and end."""
+        return published(self.database, self.organization_id)
+
+
+def published(database: Database, organization_id: UUID) -> dict[Key, Row]:
+    query = select(sensor_readings_agg).where(sensor_readings_agg.c.organization_id == organization_id)
+    with transactions.job(database) as connection:
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+    return {(row["compressor_id"], row["window_type"], row["agg_timestamp"]): row for row in rows}
+
+
+def an_organization(database: Database) -> UUID:
+    """Add an organization and return its id."""
+    organization_id = uuid4()
+    with transactions.owner(database) as connection:
+        connection.execute(
+            insert(organizations).values(
+                id=organization_id,
+                name="A Customer",
+                slug=organization_id.hex,
+                subscription_tier="enterprise",
+                subscription_status="active",
+                created_at=MONDAY,
+                updated_at=MONDAY,
+            )
+        )
+    return organization_id

@@ -1,0 +1,137 @@
+# What Arrow's stubs leave open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+"""The simulator's standard week, taken in once, against a recomputation from its landing files in another language."""
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from etl_job.delta_tables import AGGREGATES, QUARANTINE, SILVER
+from etl_job.summary import Summary
+from shared_code.database.engines import Database
+from tests.etl_job.customer import Customer, Key, Row, an_organization
+from tests.factories.landing import HOUR, MONDAY
+
+ROOT = Path(__file__).resolve().parents[2]
+QUERY = Path(__file__).with_name("recomputed.sql")
+LIMITS = pa.Table.from_pylist(
+    [
+        {"field": field, "low": low, "high": high, "floor": floor, "warning_above": above, "warning_below": below}
+        for field, low, high, floor, above, below in (
+            ("vibration_mms", 0.0, 50.0, 0.1, 6.0, None),
+            ("discharge_temp_f", -40.0, 500.0, 1.0, 240.0, None),
+            ("suction_pressure_psi", 0.0, 500.0, 0.5, None, 30.0),
+            ("discharge_pressure_psi", 0.0, 3000.0, 5.0, 1300.0, None),
+            ("horsepower_consumption", 0.0, 10_000.0, 10.0, 1800.0, None),
+            ("gas_flow_mcf", 0.0, 100_000.0, 50.0, None, 6000.0),
+        )
+    ]
+)
+WINDOW_TYPES = pa.table({"window_type": ["1hr", "4hr", "24hr"], "hours": [1, 4, 24]})
+COUNTS = ("reading_count", "missing_readings", "suspect_readings")
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    customer: Customer
+    summary: Summary
+
+
+@pytest.fixture(scope="module")
+def week(spark: SparkSession, database: Database, tmp_path_factory: pytest.TempPathFactory) -> Week:
+    customer = Customer(spark, database, tmp_path_factory.mktemp("week"), an_organization(database))
+    command = [sys.executable, "-m", "simulator", "--out", str(customer.landing)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603 - our own program
+    return Week(customer, customer.run())
+
+
+@pytest.fixture(scope="module")
+def expected(week: Week) -> pa.Table:
+    files = sorted((week.customer.landing / "readings").iterdir())
+    with duckdb.connect() as connection:
+        mtimes = [file.stat().st_mtime_ns // 1000 for file in files]
+        connection.register("files", pa.table({"filename": [str(file) for file in files], "mtime": mtimes}))
+        connection.register("limits", LIMITS)
+        connection.register("window_types", WINDOW_TYPES)
+        landing = str(week.customer.landing / "readings" / "*.parquet")
+        return connection.sql(QUERY.read_text(), params={"landing": landing}).to_arrow_table()
+
+
+def test_every_row_of_the_week_is_accounted_for(week: Week) -> None:
+    summary = week.summary
+    assert summary.rows_read == summary.rows_written + summary.rows_repeated + summary.rows_quarantined
+    assert summary.rows_read > 10_000
+    assert len(week.customer.table(SILVER)) == summary.rows_written
+    assert len(week.customer.table(QUARANTINE)) == summary.rows_quarantined == sum(summary.quarantined.values())
+    assert summary.fleet_refused == []
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row["compressor_id"], row["window_type"], row["agg_timestamp"]))
+
+
+def assert_same(rows: list[Row], expected: pa.Table) -> None:
+    def micros(at: datetime) -> int:
+        return (at - MONDAY) // timedelta(microseconds=1) + int(MONDAY.timestamp()) * 1_000_000
+
+    found: list[Key] = [(row["compressor_id"], row["window_type"], micros(row["agg_timestamp"])) for row in rows]
+    names = ("compressor_id", "window_type", "agg_timestamp")
+    assert found == list(zip(*(expected.column(name).to_pylist() for name in names), strict=True))
+    for name in expected.column_names[3:]:
+        ours, theirs = (
+            np.array([np.nan if value is None else float(value) for value in values])
+            for values in ([row[name] for row in rows], expected.column(name).to_pylist())
+        )
+        if name in COUNTS:
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+        else:
+            # A spread or a rate may be nothing but the last digits of what it was taken from.
+            scale = float(np.nanmax(np.abs(theirs)))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11 * scale, err_msg=name)
+
+
+def test_every_window_in_the_lake_equals_a_recomputation(week: Week, expected: pa.Table) -> None:
+    assert_same(in_order(week.customer.table(AGGREGATES)), expected)
+
+
+def test_every_window_in_sql_equals_a_recomputation(week: Week, expected: pa.Table) -> None:
+    assert len(week.customer.published()) == week.summary.windows_published
+    assert_same(in_order(week.customer.published().values()), expected)
+
+
+def test_the_failing_machines_worst_readings_all_count(week: Week) -> None:
+    silver = [row for row in week.customer.table(SILVER) if row["compressor_id"] == "COMP-003"]
+    critical = [row for row in silver if 8 < (row["vibration_mms"] or 0) <= 50]
+    assert len(critical) > 20
+    assert {(row["vibration_mms_flag"], row["clock_flag"]) for row in critical} == {(None, None)}
+    worst: dict[Any, float] = {}
+    for row in critical:
+        ended = row["timestamp"].replace(minute=0, second=0, microsecond=0) + HOUR
+        worst[ended] = max(worst.get(ended, 0.0), row["vibration_mms"])
+    published = week.customer.published()
+    assert {ended: published["COMP-003", "1hr", ended]["vibration_max"] for ended in worst} == worst
+
+
+def test_the_failing_machine_is_seen_to_fail(week: Week) -> None:
+    published = week.customer.published()
+    means = [published["COMP-003", "24hr", MONDAY + day * DAY]["vibration_mean"] for day in (3, 4, 5, 6)]
+    assert means == sorted(means)
+    assert means[-1] > 1.5 * means[0]
+
+
+def test_a_second_run_finds_nothing_and_changes_nothing(week: Week) -> None:
+    before = week.customer.published(), week.customer.table(AGGREGATES)
+    again = week.customer.run()
+    assert set(again.counts().values()) == {0}
+    assert (week.customer.published(), week.customer.table(AGGREGATES)) == before
