@@ -11,7 +11,7 @@ bytes, so a broken file never stops the job and never disappears.
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -363,7 +363,7 @@ def _as_json(table: pa.Table) -> Iterable[str]:
         yield json.dumps(dict(zip(table.column_names, row, strict=True)), default=str)
 
 
-def _plain_values(column: pa.ChunkedArray) -> list[object]:
+def _plain_values(column: pa.ChunkedArray) -> Sequence[object]:
     try:
         return column.to_pylist()
     except OverflowError:  # an instant that Python's calendar does not have
