@@ -61,7 +61,7 @@ def test_a_missing_option_is_bad_usage(tmp_path: Path) -> None:
 def test_a_java_too_old_is_told_before_anything_slow(tmp_path: Path, landing: Path, says: str) -> None:
     done = etl_job(tmp_path, landing, JAVA_HOME=a_java(tmp_path / "jdk", says))
     assert done.returncode == 2
-    assert "install a JDK such as openjdk-17-jre-headless" in told(done)
+    assert "install a JDK, such as Debian's openjdk-17-jre-headless" in told(done)
     assert not (tmp_path / "database").exists()
     assert not (tmp_path / "lake").exists()
 
