@@ -26,6 +26,8 @@ class FleetRow(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
 
     organization_id: UUID
+    source_file: Annotated[str, Field(exclude=True)]
+    row_number: Annotated[int, Field(exclude=True)]
 
 
 class Station(FleetRow):
@@ -119,7 +121,7 @@ def _read_file(found: FleetData, file: Delivery, default_organization: UUID | No
         return
     found.refused.extend(Refused(file.path, None, f"wrong number of fields: {line!r}") for line in torn)
     for number, row in enumerate(table.to_pylist()):
-        owned = {ORGANIZATION: default_organization, **_given(row)}
+        owned = {ORGANIZATION: default_organization, **_given(row), "source_file": file.path, "row_number": number}
         try:
             _keep(found, kind.model_validate(owned))
         except ValidationError as wrong:

@@ -80,7 +80,7 @@ def _existing(spark: SparkSession, root: str, folders: Iterable[str]) -> list[st
 
 
 def _stream(spark: SparkSession, job: Job, readings: str, total: Summary) -> None:
-    """Hand every new landing file to `_process`, once or again until it succeeds."""
+    """Take every new landing file through the lake, in batches; one that fails is handed out again by the next run."""
     files = (
         spark.readStream.format("binaryFile")
         .schema(BINARY_FILE)

@@ -124,7 +124,7 @@ def _keep(rows: Iterable[RowT], refused: list[Refused], reference: str, is_known
         if is_known(row):
             kept.append(row)
         else:
-            refused.append(Refused(type(row).__name__.lower(), None, f"unknown {reference}: {row!r}"))
+            refused.append(Refused(row.source_file, row.row_number, f"unknown {reference}"))
     return kept
 
 
