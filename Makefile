@@ -22,7 +22,7 @@ help:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@awk '/^uv==/ {on = 1} on && /^[^ ]/ && !/^uv==/ {exit} on' requirements-dev.txt > .venv/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
-	$(BIN)/python -m uv pip sync --python $(BIN)/python --require-hashes requirements-dev.txt
+	$(BIN)/python -m uv pip sync --compile-bytecode --python $(BIN)/python --require-hashes requirements-dev.txt
 	@echo "fetching Delta's jars"
 	@$(BIN)/python -m etl_job.jars > .venv/jars.log 2>&1 || { cat .venv/jars.log; exit 1; }
 	@touch $@

@@ -1,22 +1,25 @@
-"""`python -m etl_job --landing DIR --lake DIR [--json]`: runs once over what is new.
+"""`python -m etl_job --landing DIR --lake DIR [--json] [--task TASK]`: runs once over what is new, or does a task.
 
 Exit codes: 0 done; 2 bad usage or settings; 3 done, with some input put into quarantine; 1 otherwise.
 """
 
 import itertools
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import typer
+from pyspark.sql import SparkSession
 from rich.console import Console
 
-from etl_job import java, pipeline, spark_session
+from etl_job import housekeeping, java, pipeline, spark_session
+from etl_job.batch import Job
 from etl_job.summary import Summary
 from shared_code.database import transactions
 from shared_code.database.demo import DEMO_ORGANIZATION
@@ -29,7 +32,24 @@ from shared_code.version import VERSION
 
 BAD_USAGE = 2
 SOMETHING_KEPT_ASIDE = 3
-SMALL_BYTES = 50_000_000
+SMALL_BYTES = 5_000_000
+
+
+class Task(StrEnum):
+    """What a run can be for."""
+
+    NEW = "new"
+    REBUILD = "rebuild"
+    REPLAY = "replay"
+    HOUSEKEEPING = "housekeeping"
+
+
+WORK: Mapping[Task, Callable[[SparkSession, Job], Summary]] = {
+    Task.NEW: pipeline.run,
+    Task.REBUILD: pipeline.rebuild,
+    Task.REPLAY: pipeline.replay,
+    Task.HOUSEKEEPING: housekeeping.tidy,
+}
 
 console = Console(stderr=True)
 # No decorated tracebacks: they print local variables, and a connection string may be one.
@@ -40,9 +60,14 @@ program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     landing: Annotated[str, typer.Option(help="Folder or URL that gateways deliver to.")],
     lake: Annotated[str, typer.Option(help="Folder or URL of the Delta tables; made on first use.")],
+    task: Annotated[Task, typer.Option(help="What to do.")] = Task.NEW,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Take what is new in the landing folder through Bronze, Silver and Gold into SQL."""
+    """Take what is new in the landing folder through Bronze, Silver and Gold into SQL, or do another task.
+
+    rebuild: compute Gold again from Silver. replay: try again what is in quarantine, after a mend. housekeeping: let
+    old readings leave Silver, put small files together, remove those no longer needed.
+    """
     try:
         java.check()
         settings = read(JobSettings)
@@ -56,7 +81,7 @@ def main(
     with _progress() as show:
         show("database")
         database = open_database(database_settings, now=now)
-        job = pipeline.Job(
+        job = Job(
             landing=landing,
             lake=lake,
             database=database,
@@ -68,7 +93,7 @@ def main(
             version=VERSION,
             progress=show,
         )
-        summary = _run_alone(database, job)
+        summary = _run_alone(database, job, WORK[task])
     if summary is None:
         console.print("another run is at work on this lake; nothing to do here")
         raise typer.Exit
@@ -95,7 +120,7 @@ def _home_organization(settings: DatabaseSettings) -> UUID | None:
     return DEMO_ORGANIZATION if settings.embedded else None
 
 
-def _run_alone(database: Database, job: pipeline.Job) -> Summary | None:
+def _run_alone(database: Database, job: Job, work: Callable[[SparkSession, Job], Summary]) -> Summary | None:
     """Run unless another process works on the same lake; then return None."""
     try:
         with transactions.only_job(database, job.lake) as alone:
@@ -104,7 +129,7 @@ def _run_alone(database: Database, job: pipeline.Job) -> Summary | None:
             job.progress("starting Spark")
             spark = spark_session.start(job.settings, small=_is_small(job.landing))
             try:
-                return pipeline.run(spark, job)
+                return work(spark, job)
             finally:
                 job.progress("stopping Spark")
                 spark_session.stop(spark)

@@ -5,38 +5,39 @@ counts (then the greater path, then the later row). One that says the same is `r
 else goes to quarantine as `conflicting_duplicate`.
 """
 
-from collections.abc import Iterable
+# Arrow's stubs leave its arrays untyped:
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportCallIssue=false
+# pyright: reportArgumentType=false
+
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from functools import reduce
-from operator import add
+from operator import add, or_
 from typing import Final
 
-from pyspark.sql import Column, DataFrame, Window, WindowSpec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from etl_job import quality
-from etl_job.delta_tables import SILVER_SCHEMA
+from etl_job.arrays import Booleans, Groups, booleans, codes, floats, integers, named, nulls, ranks
+from etl_job.delta_tables import JUDGED_SCHEMA, SILVER_SCHEMA
 from shared_code.readings import COMPRESSOR, OPERATING_HOURS, ORGANIZATION, SENSOR_FIELDS, TIMESTAMP
 from shared_code.thresholds import Thresholds
 
 SAID: Final = (*SENSOR_FIELDS, OPERATING_HOURS)
 PROVENANCE: Final = ("delivered_at", "source_file", "row_number")
-CARRIED: Final = (ORGANIZATION, COMPRESSOR, TIMESTAMP, "date", *SAID, "unparsed_fields", "note", *PROVENANCE)
+CARRIED: Final = (ORGANIZATION, COMPRESSOR, TIMESTAMP, *SAID, "note", *PROVENANCE)
 
 KEPT: Final = "kept"
 REPEATED: Final = "repeated"
 CONFLICTING: Final = "conflicting_duplicate"
 SAME_ROW: Final = "same_row"
-
-
-def its_instant() -> WindowSpec:
-    """Return the window of the rows for one machine and timestamp; sorted as the windows of `quality` are."""
-    return Window.partitionBy(ORGANIZATION, COMPRESSOR, "date", TIMESTAMP)
-
-
-def by_precedence() -> WindowSpec:
-    """Return the same window with the row that counts last."""
-    return its_instant().orderBy(*PROVENANCE, "arrived")
+OUTCOMES: Final = (KEPT, REPEATED, CONFLICTING, SAME_ROW)
 
 
 def with_owner(rows: DataFrame, default_organization: str | None) -> DataFrame:
@@ -46,11 +47,33 @@ def with_owner(rows: DataFrame, default_organization: str | None) -> DataFrame:
     return rows.select(owner.alias(ORGANIZATION), *kept, f.to_date(TIMESTAMP).alias("date"))
 
 
+def accepted_date() -> Column:
+    """The UTC date of a row that can go on."""
+    return f.when(f.col("problem").isNull(), f.to_date(TIMESTAMP)).alias("date")
+
+
+def arrival_counts() -> list[Column]:
+    """Return what to count over Bronze rows."""
+    return [
+        f.count("*").alias("rows"),
+        f.count_if(f.coalesce(f.col("row_number") == 0, f.lit(col=True))).alias("files"),
+        f.count_if(f.col("problem").isNotNull() | f.col("note").isNotNull()).alias("remarkable"),
+        f.min(accepted_date()).alias("first_date"),
+        f.max(accepted_date()).alias("last_date"),
+    ]
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Return every date from the first to the last."""
+    return [first + timedelta(days=step) for step in range((last - first).days + 1)]
+
+
 def arrived(rows: DataFrame) -> DataFrame:
     """Return a batch's accepted rows, ready to meet those that Silver holds."""
-    accepted = rows.where(f.col("problem").isNull())
-    return accepted.select(
-        *(f.map_keys("unparsed").alias(name) if name == "unparsed_fields" else f.col(name) for name in CARRIED),
+    unparsed = f.map_keys("unparsed")
+    return rows.where(f.col("problem").isNull()).select(
+        *CARRIED,
+        _marks({field: f.array_contains(unparsed, field) for field in SENSOR_FIELDS}).alias("unparsed"),
         f.lit(col=True).alias("arrived"),
         f.lit(None).cast("long").alias("stored_hash"),
         f.lit(None).cast("string").alias("stored_by"),
@@ -63,19 +86,24 @@ def stored(silver: DataFrame, dates: Iterable[date], machines: DataFrame) -> Dat
     A flag depends on the machine's own day and on the readings next to it. So a reading may change the flags of its
     own day and of its neighbours across midnight, and those have days and neighbours of their own.
     """
-    texts = f.array_compact(
-        f.array(*(f.when(f.col(f"{field}_flag") == "not_a_number", f.lit(field)) for field in SENSOR_FIELDS))
-    )
+    unparsed = _marks({field: f.col(f"{field}_flag") == quality.NOT_A_NUMBER for field in SENSOR_FIELDS})
     return (
         silver.where(f.col("date").isin(days_around(dates, 2)))
         .join(f.broadcast(machines), [ORGANIZATION, COMPRESSOR], "left_semi")
         .select(
-            *(texts.alias(name) if name == "unparsed_fields" else f.col(name) for name in CARRIED),
+            *CARRIED,
+            unparsed.alias("unparsed"),
             f.lit(col=False).alias("arrived"),
             _content_hash().alias("stored_hash"),
             f.col("batch_id").alias("stored_by"),
         )
     )
+
+
+def _marks(conditions: dict[str, Column]) -> Column:
+    """One number from yes-or-no columns: the sensor at place n of `SENSOR_FIELDS` is bit n."""
+    bits = (f.when(conditions[field], 1 << place).otherwise(0) for place, field in enumerate(SENSOR_FIELDS))
+    return reduce(add, bits)
 
 
 def days_around(dates: Iterable[date], reach: int) -> list[date]:
@@ -85,88 +113,157 @@ def days_around(dates: Iterable[date], reach: int) -> list[date]:
 
 def _content_hash() -> Column:
     """A number that changes with anything Silver says about a reading."""
-    return f.xxhash64(*(name for name in SILVER_SCHEMA.names if name != "batch_id"))
+    return f.xxhash64(*(name for name in SILVER_SCHEMA.names if name not in {"date", "batch_id"}))
 
 
-def with_outcome(rows: DataFrame, batch_id: str) -> DataFrame:
-    """Say which row counts for its instant and what becomes of the others.
+def judge(rows: DataFrame, limits: Thresholds, batch_id: str) -> DataFrame:
+    """Say of every row what becomes of it, and of those that count what is doubtful.
 
-    Adds `outcome`, and `confirms`: whether a row that counts only says again what an earlier batch stored.
+    Args:
+        rows: from `arrived` and `stored`; of each machine all that its flags depend on.
+        limits: from `config/thresholds.yaml`.
+        batch_id: rows that this batch stored in an earlier attempt are not news from before.
+
+    Returns:
+        The rows in the judged schema: Silver's, with `outcome`, and `confirms` where a row that counts only says
+        again what an earlier batch stored.
     """
-    words = f.xxhash64(*SAID)
-    outcome = (
-        f.when(_next("arrived").isNull(), KEPT)
-        .when(_equal_next(PROVENANCE), SAME_ROW)
-        .when(_equal_next(SAID), REPEATED)
-        .otherwise(CONFLICTING)
+
+    def judge_machines(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        received = list(batches)
+        if received:
+            yield from judged(pa.Table.from_batches(received), limits, batch_id).to_batches(max_chunksize=10_000)
+
+    return rows.repartition(ORGANIZATION, COMPRESSOR).mapInArrow(judge_machines, JUDGED_SCHEMA)
+
+
+def judged(rows: pa.Table, limits: Thresholds, batch_id: str) -> pa.Table:
+    """Judge the rows of whole machines, in any order; see `judge`."""
+    rows = _in_order(rows.combine_chunks())
+    machine, at = codes(rows.column(ORGANIZATION), rows.column(COMPRESSOR)), integers(rows.column(TIMESTAMP))
+    instants = Groups(machine, at)
+    outcomes = _outcomes(rows, instants)
+    counts = outcomes == OUTCOMES.index(KEPT)
+    judging = rows.select([*SAID, "unparsed"])
+    kept = judging if counts.all() else judging.filter(pa.array(counts))
+    texts = integers(kept.column("unparsed"))
+    channels = {
+        field: quality.Channel(
+            floats(kept.column(field)), nulls(kept.column(field)), not_a_number=(texts & (1 << place)) != 0
+        )
+        for place, field in enumerate(SENSOR_FIELDS)
+    }
+    flags, clock = quality.flag(
+        quality.Timeline(machine[counts], at[counts]), channels, floats(kept.column(OPERATING_HOURS)), limits
     )
-    before = f.max(f.when(f.col("stored_by") != batch_id, words)).over(its_instant())
-    return rows.select("*", outcome.alias("outcome"), f.coalesce(before == words, f.lit(col=False)).alias("confirms"))
+    columns = {name: rows.column(name) for name in (*CARRIED, "arrived", "stored_hash")}
+    columns |= {f"{field}_flag": named(_among(counts, found), quality.VALUE_FLAGS) for field, found in flags.items()}
+    columns["clock_flag"] = named(_among(counts, np.where(clock, 0, -1).astype(np.int8)), [quality.CLOCK_FLAG])
+    columns["outcome"] = named(outcomes, OUTCOMES)
+    columns["confirms"] = pa.array(_confirms(rows, instants, batch_id))
+    return pa.table({name: columns[name] for name in JUDGED_SCHEMA.names})
 
 
-def _next(column: str) -> Column:
-    return f.lead(column).over(by_precedence())
+def _in_order(rows: pa.Table) -> pa.Table:
+    """Sort by machine and time; of several rows for one instant the one that counts stands last."""
+    machine, at = codes(rows.column(ORGANIZATION), rows.column(COMPRESSOR)), integers(rows.column(TIMESTAMP))
+    order = np.lexsort((at, machine))
+    instants = Groups(machine[order], at[order])
+    several = np.flatnonzero(instants.sizes[instants.of] > 1)
+    if len(several):
+        meeting = rows.take(pa.array(order[several]))
+        precedence = [integers(meeting.column("arrived")), integers(meeting.column("row_number"))]
+        precedence += [ranks(meeting.column("source_file")), integers(meeting.column("delivered_at"))]
+        order[several] = order[several][np.lexsort((*precedence, instants.of[several]))]
+    return rows.take(pa.array(order)).combine_chunks()
 
 
-def _equal_next(columns: Iterable[str]) -> Column:
-    equal = f.lit(col=True)
-    for column in columns:
-        equal = equal & _next(column).eqNullSafe(f.col(column))
+def _outcomes(rows: pa.Table, instants: Groups) -> npt.NDArray[np.int8]:
+    """Compare each row with the next one for its instant."""
+    outcomes = np.full(rows.num_rows, OUTCOMES.index(KEPT), dtype=np.int8)
+    loses = np.ones(rows.num_rows, dtype=bool)
+    loses[instants.last] = False
+    rows_that_lose = np.flatnonzero(loses)
+    if len(rows_that_lose):
+        this, following = (rows.take(pa.array(places)) for places in (rows_that_lose, rows_that_lose + 1))
+        same_row, same_words = _equal(this, following, PROVENANCE), _equal(this, following, SAID)
+        names = np.where(same_row, OUTCOMES.index(SAME_ROW), OUTCOMES.index(REPEATED))
+        outcomes[rows_that_lose] = np.where(same_row | same_words, names, OUTCOMES.index(CONFLICTING))
+    return outcomes
+
+
+def _equal(these: pa.Table, those: pa.Table, names: Iterable[str]) -> Booleans:
+    """Which rows are equal in every named column; NULL equals NULL, and NaN equals NaN."""
+    return reduce(np.logical_and, (_equal_values(these.column(name), those.column(name)) for name in names))
+
+
+def _equal_values(these: pa.ChunkedArray, those: pa.ChunkedArray) -> Booleans:
+    equal = booleans(pc.equal(these, those)) | (nulls(these) & nulls(those))
+    if pa.types.is_floating(these.type):
+        equal |= booleans(pc.and_(pc.is_nan(these), pc.is_nan(those)))
     return equal
 
 
-def outcome_counts() -> list[Column]:
-    """Return what to count over rows with an outcome: each row that arrived falls under exactly one."""
-    counted = {
+def _confirms(rows: pa.Table, instants: Groups, batch_id: str) -> Booleans:
+    """Which rows say again what an earlier batch had stored for the instant."""
+    confirms = np.zeros(rows.num_rows, dtype=bool)
+    earlier = booleans(pc.not_equal(rows.column("stored_by"), batch_id))
+    before = np.flatnonzero(earlier)
+    counting = instants.last[instants.of[before]]
+    if len(before):
+        same = _equal(rows.take(pa.array(before)), rows.take(pa.array(counting)), SAID)
+        confirms[counting[same]] = True
+    return confirms
+
+
+def _among(counts: Booleans, flags: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """Put flags of the rows that count among all rows."""
+    spread = np.full(len(counts), quality.NO_FLAG, dtype=np.int8)
+    spread[counts] = flags
+    return spread
+
+
+def counts() -> list[Column]:
+    """Return what to count over judged rows: outcomes, of which each row that arrived has one, and flags."""
+    outcomes = {
         "written": (f.col("outcome") == KEPT) & ~f.col("confirms"),
         "repeated": f.col("outcome").isin(REPEATED, SAME_ROW) | ((f.col("outcome") == KEPT) & f.col("confirms")),
         "conflicting": f.col("outcome") == CONFLICTING,
     }
-    return [
-        *(f.count_if(f.col("arrived") & condition).alias(name) for name, condition in counted.items()),
-        f.count_if(~f.col("arrived") & (f.col("outcome") == CONFLICTING)).alias("superseded"),
-    ]
-
-
-def conflicting(rows: DataFrame, batch_id: str) -> DataFrame:
-    """Return the rows that another one for the same instant overruled, as they go to quarantine."""
-    overruled = rows.where(f.col("outcome") == CONFLICTING)
-    carried = [name for name in CARRIED if name not in {"date", "unparsed_fields"}]
-    return overruled.select(*carried, f.lit(batch_id).alias("batch_id"), f.lit(CONFLICTING).alias("problem"))
-
-
-def judged(rows: DataFrame, limits: Thresholds, batch_id: str) -> DataFrame:
-    """Return the rows that count, each doubt flagged, as Silver rows with `arrived` and `stored_hash` beside them."""
-    flagged = quality.flag(rows.where(f.col("outcome") == KEPT), limits)
-    written = [f.lit(batch_id).alias(name) if name == "batch_id" else f.col(name) for name in SILVER_SCHEMA.names]
-    return flagged.select(*written, "arrived", "stored_hash")
-
-
-def changed(judged_rows: DataFrame, dates: Iterable[date]) -> DataFrame:
-    """Return the rows that Silver does not hold yet, or holds otherwise.
-
-    Rows on the outermost dates were read only as neighbours; what stands there is not judged anew.
-    """
-    differs = f.col("stored_hash").isNull() | (f.col("stored_hash") != _content_hash())
-    return judged_rows.where(f.col("date").isin(days_around(dates, 1)) & differs)
-
-
-def silver_rows(rows: DataFrame) -> DataFrame:
-    """Return the rows in Silver's schema."""
-    return rows.select(*SILVER_SCHEMA.names)
-
-
-def flag_counts() -> list[Column]:
-    """Return what to count over judged rows: each named flag, a value at a time, among rows that arrived."""
     flags = {name: reduce(add, (_is(field, name) for field in SENSOR_FIELDS)) for name in quality.VALUE_FLAGS}
     clock = f.col("clock_flag").isNotNull()
-    doubted = reduce(Column.__or__, (f.col(f"{field}_flag").isNotNull() for field in SENSOR_FIELDS), clock)
+    doubted = reduce(or_, (f.col(f"{field}_flag").isNotNull() for field in SENSOR_FIELDS), clock)
     return [
+        *(f.count_if(f.col("arrived") & condition).alias(name) for name, condition in outcomes.items()),
+        f.count_if(~f.col("arrived") & (f.col("outcome") == CONFLICTING)).alias("superseded"),
         *(f.sum(f.when(f.col("arrived"), count)).alias(name) for name, count in flags.items()),
         f.count_if(f.col("arrived") & clock).alias(quality.CLOCK_FLAG),
-        f.count_if(f.col("arrived") & doubted).alias("rows"),
+        f.count_if(f.col("arrived") & doubted).alias("flagged"),
     ]
 
 
 def _is(field: str, flag: str) -> Column:
     return f.coalesce(f.col(f"{field}_flag") == flag, f.lit(col=False)).cast("int")
+
+
+def conflicting(judged_rows: DataFrame, batch_id: str) -> DataFrame:
+    """Return the rows that another one for the same instant overruled, as they go to quarantine."""
+    overruled = judged_rows.where(f.col("outcome") == CONFLICTING)
+    return overruled.select(*CARRIED, f.lit(batch_id).alias("batch_id"), f.lit(CONFLICTING).alias("problem"))
+
+
+def silver_rows(judged_rows: DataFrame, batch_id: str) -> DataFrame:
+    """Return the rows that count, in Silver's schema."""
+    made = {"date": f.to_date(TIMESTAMP), "batch_id": f.lit(batch_id)}
+    return judged_rows.where(f.col("outcome") == KEPT).select(
+        *(made[name].alias(name) if name in made else f.col(name) for name in SILVER_SCHEMA.names)
+    )
+
+
+def changed(judged_rows: DataFrame, dates: Iterable[date]) -> DataFrame:
+    """Return the judged rows that Silver does not hold yet, or holds otherwise.
+
+    Rows on the outermost dates were read only as neighbours; what stands there is not judged anew.
+    """
+    differs = f.col("stored_hash").isNull() | (f.col("stored_hash") != _content_hash())
+    return judged_rows.where(f.to_date(TIMESTAMP).isin(days_around(dates, 1)) & differs)

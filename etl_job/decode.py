@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -34,7 +35,7 @@ from shared_code.readings import (
 
 NUMBERS = (*SENSOR_FIELDS, OPERATING_HOURS)
 INSTANT = pa.timestamp("us", tz="UTC")
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+UNREADABLE = "unreadable_file"
 CALENDAR = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 BRONZE = pa.schema(
@@ -72,6 +73,8 @@ class Rules:
 
     clock_tolerance: timedelta
     """How far a row may lie ahead of its file's delivery; a later one was stamped by a wrong clock."""
+    earliest: datetime
+    """What lies before was stamped by a wrong clock too, or is older than what Silver keeps."""
     default_organization: str | None
     """Owner of rows that name none."""
     organizations: frozenset[str]
@@ -213,7 +216,8 @@ def _typed(delivery: Delivery, batch_id: str, table: pa.Table, rules: Rules) -> 
     organizations, foreign = _organization(table)
 
     latest = pa.scalar(delivery.delivered_at + rules.clock_tolerance, INSTANT)
-    out_of_time = pc.or_(pc.less(instants.values, pa.scalar(EARLIEST, INSTANT)), pc.greater(instants.values, latest))
+    earliest = pa.scalar(rules.earliest, INSTANT)
+    out_of_time = pc.or_(pc.less(instants.values, earliest), pc.greater(instants.values, latest))
     problem = _first_problem(
         count,
         ("bad_timestamp", instants.bad),
@@ -228,7 +232,7 @@ def _typed(delivery: Delivery, batch_id: str, table: pa.Table, rules: Rules) -> 
     return _record_batch(
         count,
         source_file=delivery.path,
-        row_number=pa.array(range(count), pa.int64()),
+        row_number=pa.array(np.arange(count)),
         delivered_at=delivery.delivered_at,
         **{ORGANIZATION: organizations, COMPRESSOR: compressors, TIMESTAMP: instants.values},
         **{field: parsed.values for field, parsed in numbers.items()},
@@ -375,7 +379,7 @@ def _all_refused(delivery: Delivery, batch_id: str, table: pa.Table, problem: st
     return _record_batch(
         count,
         source_file=delivery.path,
-        row_number=pa.array(range(count), pa.int64()),
+        row_number=pa.array(np.arange(count)),
         delivered_at=delivery.delivered_at,
         problem=problem,
         detail=detail,
@@ -388,7 +392,7 @@ def _torn_rows(delivery: Delivery, batch_id: str, lines: list[str], *, first: in
     return _record_batch(
         len(lines),
         source_file=delivery.path,
-        row_number=pa.array(range(first, first + len(lines)), pa.int64()),
+        row_number=pa.array(np.arange(first, first + len(lines))),
         delivered_at=delivery.delivered_at,
         problem="wrong_field_count",
         raw=pa.array([json.dumps(line) for line in lines], pa.string()),
@@ -401,7 +405,7 @@ def _whole_file(delivery: Delivery, batch_id: str, detail: str) -> pa.RecordBatc
         1,
         source_file=delivery.path,
         delivered_at=delivery.delivered_at,
-        problem="unreadable_file",
+        problem=UNREADABLE,
         detail=detail,
         content=delivery.content,
         batch_id=batch_id,
@@ -431,3 +435,34 @@ def decode_batches(
         for path, modified, content in zip(*columns, strict=True):
             delivery = Delivery(path.removeprefix(f"{root}/"), modified.astimezone(UTC), content)
             yield decode(delivery, rules.value, batch_id=batch_id)
+
+
+def redecode_batches(
+    batches: Iterator[pa.RecordBatch], *, rules: Broadcast[Rules], batch_id: str
+) -> Iterator[pa.RecordBatch]:
+    """Decode again what quarantine kept; `was_file` tells rows of a file from rows that were put aside one by one."""
+    for batch in batches:
+        for decoded, was_file in redecode(batch, rules.value, batch_id=batch_id):
+            yield decoded.append_column("was_file", pa.repeat(pa.scalar(was_file), decoded.num_rows))
+
+
+def redecode(kept: pa.RecordBatch, rules: Rules, *, batch_id: str) -> Iterator[tuple[pa.RecordBatch, bool]]:
+    """Yield what today's rules make of quarantined files and rows, and whether it was a file."""
+    alike: dict[tuple[str, datetime, tuple[str, ...]], list[tuple[int, dict[str, object]]]] = {}
+    for row in kept.to_pylist():
+        path, delivered_at = row["source_file"], row["delivered_at"]
+        if row["content"] is not None:
+            yield decode(Delivery(path, delivered_at, row["content"]), rules, batch_id=batch_id), True
+            continue
+        said = json.loads(row["raw"])
+        if isinstance(said, dict):  # a line of a CSV file that fits no header stays what it is
+            alike.setdefault((path, delivered_at, tuple(said)), []).append((row["row_number"], said))
+    for (path, delivered_at, names), rows in alike.items():
+        table = pa.table({name: pa.array([_as_text(said[name]) for _, said in rows], pa.string()) for name in names})
+        decoded = _rows(Delivery(path, delivered_at, b""), batch_id, table, [], rules)
+        place = decoded.schema.get_field_index("row_number")
+        yield decoded.set_column(place, "row_number", pa.array([number for number, _ in rows], pa.int64())), False
+
+
+def _as_text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.types import (
     BinaryType,
+    BooleanType,
     DataType,
     DateType,
     DoubleType,
@@ -75,6 +76,16 @@ SILVER_SCHEMA: Final = StructType(
     )
 )
 """One row a reading; a flag names the doubt about a value, and NULL means there is none."""
+
+JUDGED_SCHEMA: Final = StructType(
+    [
+        *(field for field in SILVER_SCHEMA if field.name not in {"date", "batch_id"}),
+        *_fields(
+            ("arrived", BooleanType()), ("stored_hash", LongType()), ("outcome", TEXT), ("confirms", BooleanType())
+        ),
+    ]
+)
+"""A row on its way to Silver: what becomes of it, and the hash of what Silver holds where it came from there."""
 
 PARTIALS_SCHEMA: Final = StructType(
     [
@@ -203,10 +214,9 @@ class Lake:
         self._writer(layout, rows).options(**once).save(self.path(layout))
 
     def _writer(self, layout: Layout, rows: DataFrame) -> DataFrameWriter:
-        # Statistics where they help to skip files, and nowhere else: they cost as much as the columns they describe.
-        useful = ",".join([name for name in (*layout.key, "batch_id") if name not in layout.partitioned_by])
         appending = rows.write.format("delta").mode("append").partitionBy(*layout.partitioned_by)
-        return appending.option("delta.dataSkippingStatsColumns", useful)
+        # Statistics where they help to skip files, and nowhere else: they cost as much as the columns they describe.
+        return appending.option("delta.dataSkippingStatsColumns", "batch_id")
 
     def upsert(self, layout: Layout, rows: DataFrame, *, dates: Sequence[date]) -> None:
         """Write rows by their key: new ones are added, those that differ replaced, equal ones left alone.
@@ -231,3 +241,7 @@ class Lake:
             .whenNotMatchedInsertAll()
             .execute()
         )
+
+    def replace(self, layout: Layout, rows: DataFrame, condition: str) -> None:
+        """Put rows in the place of those that meet a condition, in one commit; all of them must meet it."""
+        self._writer(layout, rows).mode("overwrite").option("replaceWhere", condition).save(self.path(layout))

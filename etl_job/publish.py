@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg.conninfo import make_conninfo
 from pyspark.sql import DataFrame
-from sqlalchemy import Table, delete, or_, select
+from sqlalchemy import Table, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import Insert, distinct_on, insert
 
 from etl_job.fleet import FleetData, FleetRow, Refused
@@ -73,17 +73,22 @@ def save_fleet(connection: JobWrite, fleet: FleetData) -> list[Refused]:
     return refused
 
 
-def stage(rows: DataFrame, target: Table, database: Database) -> None:
-    """Copy a batch's rows, which carry their `batch_id`, from the executors into the target's staging table."""
+def stage(rows: DataFrame, target: Table, database: Database) -> int:
+    """Copy a batch's rows, which carry their `batch_id`, from the executors into the target's staging table.
+
+    Returns:
+        How many rows there are; a task that Spark ran twice has copied its rows twice.
+    """
     staging = STAGING[target]
     columns = [column.name for column in staging.columns]
     conninfo, name = _conninfo(database), staging.name
 
     def copy(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        copy_csv(conninfo, name, columns, map(_as_csv, batches))
-        yield pa.RecordBatch.from_pydict({"done": pa.array([], pa.int8())})
+        copied = copy_csv(conninfo, name, columns, map(_as_csv, batches))
+        yield pa.RecordBatch.from_pydict({"copied": pa.array([copied], pa.int64())})
 
-    rows.select(*columns).mapInArrow(copy, "done tinyint").count()
+    counts = rows.select(*columns).mapInArrow(copy, "copied long").collect()
+    return sum(count["copied"] for count in counts)
 
 
 def clear_staging(connection: JobWrite, batch_id: str) -> None:
@@ -92,20 +97,28 @@ def clear_staging(connection: JobWrite, batch_id: str) -> None:
         connection.execute(delete(staging).where(staging.c.batch_id == batch_id))
 
 
-def merge(connection: JobWrite, target: Table, batch_id: str) -> int:
-    """Merge a batch's staged rows into the target; return how many rows were new or differed."""
+def merge(connection: JobWrite, target: Table, batch_id: str, staged: int) -> int:
+    """Merge a batch's staged rows into the target.
+
+    Args:
+        connection: the transaction that also records the batch.
+        target: where to.
+        batch_id: whose rows.
+        staged: how many there are, each once.
+
+    Returns:
+        How many rows were new or differed.
+    """
     staging = STAGING[target]
     key = [column.name for column in target.primary_key]
     columns = [column.name for column in target.columns]
-    # A task that Spark ran twice has staged its rows twice.
-    staged = (
-        select(*(staging.c[name] for name in columns))
-        .where(staging.c.batch_id == batch_id)
-        .ext(distinct_on(*(staging.c[name] for name in key)))
-    )
-    statement = insert(target).from_select(columns, staged)
+    ours = staging.c.batch_id == batch_id
+    found = select(*(staging.c[name] for name in columns)).where(ours)
+    if connection.execute(select(func.count()).select_from(staging).where(ours)).scalar_one() != staged:
+        found = found.ext(distinct_on(*(staging.c[name] for name in key)))
+    statement = insert(target).from_select(columns, found)
     merged = connection.execute(_replacing(statement, target), execution_options={"preserve_rowcount": True})
-    connection.execute(delete(staging).where(staging.c.batch_id == batch_id))
+    connection.execute(delete(staging).where(ours))
     return merged.rowcount
 
 

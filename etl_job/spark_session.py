@@ -2,17 +2,30 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StringType
 
+from etl_job.delta_tables import AGGREGATES_SCHEMA, BRONZE_SCHEMA, SILVER_SCHEMA
 from shared_code.settings import HOME, ROOT, JobSettings
 
 LOGGING: Final = Path(__file__).parent / "log4j2.properties"
 CLASS_ARCHIVE: Final = HOME / "spark.jsa"
 """Java's archive of the classes that a run loads; `make bench` and the container image make it."""
+
+TEXT_COLUMNS: Final = sorted(
+    {
+        field.name
+        for schema in (BRONZE_SCHEMA, SILVER_SCHEMA, AGGREGATES_SCHEMA)
+        for field in schema
+        if field.dataType == StringType()
+    }
+)
 
 SESSION: Final = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -24,8 +37,23 @@ SESSION: Final = {
     "spark.ui.showConsoleProgress": "false",
     # Delta keeps a table's state in 50 pieces by default; ours are small.
     "spark.databricks.delta.snapshotPartitions": "2",
+    # Files of a batch are looked up by so many tasks, not by one for each of a thousand files.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+    # Parquet's dictionaries are for text; of measured numbers it would fill one, find it too large and start again.
+    "spark.hadoop.parquet.enable.dictionary": "false",
+    **{f"spark.hadoop.parquet.enable.dictionary#{name}": "true" for name in TEXT_COLUMNS},
+    # A task writes a machine's days side by side; without this it would sort all its rows by date first.
+    "spark.sql.maxConcurrentOutputFileWriters": "100",
+    # Rows limit a batch on its way to Python; with a limit of bytes too, Spark would add up its size after every row.
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
     # A landing file may be large: hand the decoder a few at a time, not ten thousand.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "4",
+}
+
+SMALL: Final = {
+    # Compiling a plan to Java costs more than a few thousand rows save.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 
 
@@ -34,7 +62,7 @@ def start(settings: JobSettings, *, small: bool = False) -> SparkSession:
 
     Args:
         settings: where Spark runs and with how much memory.
-        small: the work is over before Java's optimizing compiler pays; leave that out.
+        small: the work is over before compiling pays, of plans to Java and of Java by its second compiler.
     """
     # Executors' Python is the driver's, and finds our modules where the driver's does.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -44,7 +72,7 @@ def start(settings: JobSettings, *, small: bool = False) -> SparkSession:
         builder = builder.master(settings.master)
     if settings.master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    for key, value in SESSION.items():
+    for key, value in {**SESSION, **(SMALL if small else {})}.items():
         builder = builder.config(key, value)
     builder = builder.config("spark.driver.memory", settings.driver_memory)
     builder = builder.config(
@@ -59,6 +87,8 @@ def _java_options(*, small: bool) -> list[str]:
     options = [f"-Dlog4j2.configurationFile={LOGGING.as_uri()}"]
     # PySpark asks Java for the call site of every column operation; building our plans takes twice as long with it.
     options.append("-Dspark.python.sql.dataFrameDebugging.enabled=false")
+    # Wide tables make long methods, and Java would interpret those for ever.
+    options.append("-XX:-DontCompileHugeMethods")
     if small:
         options += ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
     if CLASS_ARCHIVE.exists():
@@ -67,17 +97,66 @@ def _java_options(*, small: bool) -> list[str]:
     return options
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file somewhere that Spark reaches, read whole."""
+
+    path: str
+    modified_at: datetime
+    content: bytes
+
+
 def existing(session: SparkSession, paths: Iterable[str]) -> list[str]:
     """Return, fully qualified, those of the paths that are there, on whatever file system Spark reaches."""
-    context: Any = session.sparkContext
-    configuration = context._jsc.hadoopConfiguration()  # noqa: SLF001 - the only way to Hadoop's file systems
     found: list[str] = []
     for given in paths:
-        path = context._jvm.org.apache.hadoop.fs.Path(given)  # noqa: SLF001 - likewise
-        system = path.getFileSystem(configuration)
+        system, path = _located(session, given)
         if system.exists(path):
             found.append(system.makeQualified(path).toString())
     return found
+
+
+def small_files(session: SparkSession, folder: str) -> Iterator[StoredFile]:
+    """Read the files under a folder on the driver; for data that stay small, a job of Spark's costs more."""
+    context: Any = session.sparkContext
+    system, path = _located(session, folder)
+    listed = system.listFiles(path, True)  # noqa: FBT003 - Hadoop's signature
+    while listed.hasNext():
+        status = listed.next()
+        if not status.getPath().getName().startswith((".", "_")):
+            stream = system.open(status.getPath())
+            content = bytes(context._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))  # noqa: SLF001 - as below
+            stream.close()
+            modified_at = datetime.fromtimestamp(status.getModificationTime() / 1000, UTC)
+            yield StoredFile(status.getPath().toString(), modified_at, content)
+
+
+def read_note(session: SparkSession, path: str) -> str | None:
+    """Return a small text file's content, None where there is none."""
+    return next(
+        (file.content.decode() for found in existing(session, [path]) for file in small_files(session, found)), None
+    )
+
+
+def write_note(session: SparkSession, path: str, text: str) -> None:
+    """Write a small text file."""
+    system, place = _located(session, path)
+    stream = system.create(place, True)  # noqa: FBT003 - Hadoop's signature
+    stream.write(bytearray(text.encode()))
+    stream.close()
+
+
+def remove_note(session: SparkSession, path: str) -> None:
+    """Remove a file."""
+    system, place = _located(session, path)
+    system.delete(place, False)  # noqa: FBT003 - Hadoop's signature
+
+
+def _located(session: SparkSession, given: str) -> tuple[Any, Any]:
+    """Return a path and the file system that it is on, both Hadoop's."""
+    context: Any = session.sparkContext
+    path = context._jvm.org.apache.hadoop.fs.Path(given)  # noqa: SLF001 - the only way to Hadoop's file systems
+    return path.getFileSystem(context._jsc.hadoopConfiguration()), path  # noqa: SLF001 - likewise
 
 
 def stop(session: SparkSession) -> None:

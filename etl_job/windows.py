@@ -1,8 +1,9 @@
 """Silver to Gold, second half: 1 h, 4 h and 24 h windows merged from hourly partials.
 
 There is a window for every hour in which a machine was heard; it ends with that hour. It merges the partials of that
-hour and of those before it, by the pairwise formulas of Chan, Golub and LeVeque (1983), in an order that depends on
-the machine's hours alone, so the same partials always give the same bits.
+hour and of those before it. A window is made of two shorter ones (1 + 1, 2 + 2, 4 + 4, 8 + 8, and 8 + 16 hours), by
+the pairwise formulas of Chan, Golub and LeVeque (1983). What is merged with what depends on the machine's hours in the
+window alone, so the same partials always give the same bits.
 """
 
 # Arrow's stubs leave its arrays untyped:
@@ -10,8 +11,9 @@ the machine's hours alone, so the same partials always give the same bits.
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportCallIssue=false
 # pyright: reportArgumentType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
+from etl_job.arrays import DAY_US, HOUR_US, INSTANT, Floats, Integers, arrow_schema, codes, floats, integers, or_null
 from etl_job.delta_tables import AGGREGATES_SCHEMA
 from shared_code.readings import COMPRESSOR, ORGANIZATION
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+PartT = TypeVar("PartT")
 
 LENGTHS: Final[Mapping[str, int]] = {"1hr": 1, "4hr": 4, "24hr": 24}
 """Window type -> hours."""
@@ -39,7 +41,7 @@ CHANNELS: Final[Mapping[str, str]] = {
 }
 """Prefix of the published columns -> channel of the partials."""
 
-HOUR_US: Final = 3_600_000_000
+LONGEST: Final = max(LENGTHS.values())
 
 PARTS: Final = ("n", "mean", "m2", "min", "max")
 RATED: Final = ("first", "first_at", "last", "last_at")
@@ -75,139 +77,185 @@ def windows(hours: DataFrame, *, reading_interval_minutes: int, batch_id: str) -
 
 def merge(hours: pa.Table, reading_interval_minutes: int, batch_id: str) -> pa.Table:
     """Return the changed windows of whole machines, given their hours in any order."""
-    hours = hours.sort_by([(ORGANIZATION, "ascending"), (COMPRESSOR, "ascending"), ("hour", "ascending")])
-    neighbours = _Neighbours(hours)
-    written = _integers(pc.equal(hours.column("batch_id"), batch_id))
+    hours = hours.combine_chunks()
+    machine, hour = (
+        codes(hours.column(ORGANIZATION), hours.column(COMPRESSOR)),
+        integers(hours.column("hour")) // HOUR_US,
+    )
+    order = np.lexsort((hour, machine))
+    hours, machine, hour = hours.take(pa.array(order)).combine_chunks(), machine[order], hour[order]
+    line = _HourLine(machine, hour)
+    written = integers(pc.cast(pc.equal(hours.column("batch_id"), batch_id), pa.int64()))
+    touched = line.windows_of_counts(written)
+    readings, suspect = (
+        line.windows_of_counts(integers(hours.column(name))) for name in ("reading_count", "suspect_readings")
+    )
+    moments = {prefix: line.windows_of(_moments(hours, channel)) for prefix, channel in CHANNELS.items()}
+    spans = line.windows_of(_Span(*(floats(hours.column(f"{CHANNELS['discharge_temp']}_{part}")) for part in RATED)))
     tables: list[pa.Table] = []
     for window_type, length in LENGTHS.items():
-        touched = pa.array(neighbours.total(written, length) > 0)
-        expected = length * 60 // reading_interval_minutes
-        tables.append(_window(hours, neighbours, window_type, length, expected, batch_id).filter(touched))
+        rows = np.flatnonzero(touched[window_type])
+        count = len(rows)
+        ended = (hour[rows] + 1) * HOUR_US
+        columns: dict[str, Any] = {
+            ORGANIZATION: hours.column(ORGANIZATION).take(pa.array(rows)),
+            COMPRESSOR: hours.column(COMPRESSOR).take(pa.array(rows)),
+            "window_type": pa.repeat(window_type, count),
+            "agg_timestamp": pa.array(ended, INSTANT),
+            "date": pa.array((ended // DAY_US).astype(np.int32), pa.date32()),
+            "discharge_temp_rate_of_change": or_null(spans[window_type].at(rows).rate_per_hour()),
+            "reading_count": readings[window_type][rows],
+            "missing_readings": np.maximum(length * 60 // reading_interval_minutes - readings[window_type][rows], 0),
+            "suspect_readings": suspect[window_type][rows],
+            "batch_id": pa.repeat(batch_id, count),
+        }
+        for prefix, found in moments.items():
+            for statistic, values in found[window_type].at(rows).statistics().items():
+                columns[f"{prefix}_{statistic}"] = or_null(values)
+        schema = arrow_schema(AGGREGATES_SCHEMA)
+        tables.append(pa.table({name: columns[name] for name in schema.names}).cast(schema))
     return pa.concat_tables(tables)
 
 
-class _Neighbours:
-    """For rows sorted by machine and hour: what lies up to so many hours before each row, on the same machine."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Arrays of equal length, one element an hour; what an hour without readings holds is each field's own."""
 
-    def __init__(self, hours: pa.Table) -> None:
-        count = hours.num_rows
-        self.hour = _integers(hours.column("hour")) // HOUR_US
-        owner, machine = (_codes(hours.column(name)) for name in (ORGANIZATION, COMPRESSOR))
-        starts = np.ones(count, dtype=bool)
-        starts[1:] = (owner[1:] != owner[:-1]) | (machine[1:] != machine[:-1])
-        self.first_row = np.maximum.accumulate(np.where(starts, np.arange(count), 0))
+    @classmethod
+    def nothing(cls) -> Mapping[str, float]:
+        """Return, for each field, what leaves another hour as it is when merged with it."""
+        raise NotImplementedError
 
-    def steps(self, length: int) -> Iterator[tuple[Integers, Integers]]:
-        """Yield, row by row back in time, (rows that have such a neighbour in the window, that neighbour's row)."""
-        rows = np.arange(len(self.hour))
-        for back in range(length):
-            here = rows[rows - back >= self.first_row]
-            here = here[self.hour[here] - self.hour[here - back] < length]
-            if not len(here):
-                return
-            yield here, here - back
+    def at(self, rows: npt.NDArray[Any]) -> Self:
+        """Return the elements at these places."""
+        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def total(self, values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
-        """Return each row's sum over its window; values must have no NaN."""
-        result = np.zeros_like(values)
-        for here, there in self.steps(length):
-            result[here] += values[there]
-        return result
-
-    def extreme(self, values: Floats, length: int, pick: np.ufunc) -> Floats:
-        """Return each row's least or greatest value over its window; NaN stands for none."""
-        result = np.full_like(values, np.nan)
-        for here, there in self.steps(length):
-            result[here] = pick(result[here], values[there])
-        return result
+    def filled(self, fill: Callable[[npt.NDArray[Any], float], npt.NDArray[Any]]) -> Self:
+        """Return these parts with every array put through `fill`, which is told what stands for nothing."""
+        nothing = self.nothing()
+        return type(self)(*(fill(getattr(self, field.name), nothing[field.name]) for field in fields(self)))
 
 
-def _window(
-    hours: pa.Table, neighbours: _Neighbours, window_type: str, length: int, expected: int, batch_id: str
-) -> pa.Table:
-    readings = neighbours.total(_integers(hours.column("reading_count")), length)
-    end = pc.add(hours.column("hour"), pa.scalar(HOUR_US, pa.duration("us")))
-    columns: dict[str, Any] = {
-        ORGANIZATION: hours.column(ORGANIZATION),
-        COMPRESSOR: hours.column(COMPRESSOR),
-        "window_type": pa.repeat(window_type, hours.num_rows),
-        "agg_timestamp": end,
-        "date": end.cast(pa.date32()),
-        "reading_count": readings,
-        "missing_readings": np.maximum(expected - readings, 0),
-        "suspect_readings": neighbours.total(_integers(hours.column("suspect_readings")), length),
-        "batch_id": pa.repeat(batch_id, hours.num_rows),
-    }
-    for prefix, channel in CHANNELS.items():
-        for statistic, values in _statistics(hours, neighbours, channel, length).items():
-            columns[f"{prefix}_{statistic}"] = pa.array(values, from_pandas=True)
-    columns["discharge_temp_rate_of_change"] = pa.array(
-        _rate_per_hour(hours, neighbours, CHANNELS["discharge_temp"], length), from_pandas=True
-    )
-    schema = _arrow_schema()
-    return pa.table({name: columns[name] for name in schema.names}).cast(schema)
+@dataclass(frozen=True, slots=True)
+class _Moments(_Parts):
+    """How many values there were, and how they lie."""
+
+    n: Floats
+    mean: Floats
+    m2: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def nothing(cls) -> Mapping[str, float]:
+        return {"n": 0.0, "mean": 0.0, "m2": 0.0, "low": np.nan, "high": np.nan}
+
+    def then(self, later: Self) -> "_Moments":
+        """Merge with the moments of the hours after."""
+        n = self.n + later.n
+        share = later.n / np.maximum(n, 1)
+        apart = later.mean - self.mean
+        return _Moments(
+            n=n,
+            mean=self.mean + apart * share,
+            m2=self.m2 + later.m2 + apart * apart * self.n * share,
+            low=np.fmin(self.low, later.low),
+            high=np.fmax(self.high, later.high),
+        )
+
+    def statistics(self) -> dict[str, Floats]:
+        """Return what is published, NaN where there are too few values."""
+        spread = np.sqrt(self.m2 / np.maximum(self.n - 1, 1))
+        return {
+            "mean": np.where(self.n > 0, self.mean, np.nan),
+            "std": np.where(self.n > 1, spread, np.nan),
+            "min": self.low,
+            "max": self.high,
+        }
 
 
-def _statistics(hours: pa.Table, neighbours: _Neighbours, channel: str, length: int) -> dict[str, Floats]:
-    n, mean, m2, low, high = (_floats(hours.column(f"{channel}_{part}")) for part in PARTS)
+@dataclass(frozen=True, slots=True)
+class _Span(_Parts):
+    """The first and last value, and when (us); NaN where there is none."""
+
+    first: Floats
+    first_at: Floats
+    last: Floats
+    last_at: Floats
+
+    @classmethod
+    def nothing(cls) -> Mapping[str, float]:
+        return dict.fromkeys(("first", "first_at", "last", "last_at"), np.nan)
+
+    def then(self, later: Self) -> "_Span":
+        """Merge with the span of the hours after."""
+        begun, goes_on = ~np.isnan(self.first), ~np.isnan(later.last)
+        return _Span(
+            first=np.where(begun, self.first, later.first),
+            first_at=np.where(begun, self.first_at, later.first_at),
+            last=np.where(goes_on, later.last, self.last),
+            last_at=np.where(goes_on, later.last_at, self.last_at),
+        )
+
+    def rate_per_hour(self) -> Floats:
+        """Change from the first to the last value over the time between them."""
+        elapsed = (self.last_at - self.first_at) / HOUR_US
+        moved = elapsed > 0
+        return np.where(moved, (self.last - self.first) / np.where(moved, elapsed, 1.0), np.nan)
+
+
+PartsT = TypeVar("PartsT", _Moments, _Span)
+
+
+class _HourLine:
+    """Machines' hours laid out on one line, with room enough between machines that no window reaches another's."""
+
+    def __init__(self, machine: Integers, hour: Integers) -> None:
+        steps = np.full(len(hour), LONGEST)
+        same = machine[1:] == machine[:-1]
+        # No window reaches across a longer gap either, so it takes no more room.
+        steps[1:][same] = np.minimum(np.diff(hour)[same], LONGEST)
+        self.place = np.cumsum(steps)
+
+    def windows_of_counts(self, counts: Integers) -> dict[str, Integers]:
+        """Return each hour's sum over the windows that end with it."""
+        summed = _widened(self._laid_out(counts, 0), np.add, lambda line, hours: _shifted(line, hours, 0))
+        return {window_type: line[self.place] for window_type, line in summed.items()}
+
+    def windows_of(self, parts: PartsT) -> dict[str, PartsT]:
+        """Return each hour's parts merged over the windows that end with it."""
+        merged = _widened(
+            parts.filled(self._laid_out),
+            lambda before, later: before.then(later),
+            lambda line, hours: line.filled(lambda values, nothing: _shifted(values, hours, nothing)),
+        )
+        return {window_type: line.at(self.place) for window_type, line in merged.items()}
+
+    def _laid_out(self, values: npt.NDArray[Any], nothing: float) -> npt.NDArray[Any]:
+        line = np.full(self.place[-1] + 1, nothing, dtype=values.dtype)
+        line[self.place] = values
+        return line
+
+
+def _shifted(line: npt.NDArray[Any], hours: int, nothing: float) -> npt.NDArray[Any]:
+    """Return at each place what stands so many hours before it."""
+    shifted = np.full_like(line, nothing)
+    shifted[hours:] = line[:-hours]
+    return shifted
+
+
+def _widened(
+    one: PartT, merged: Callable[[PartT, PartT], PartT], before: Callable[[PartT, int], PartT]
+) -> dict[str, PartT]:
+    """Make each window type's line from the line of single hours."""
+    two = merged(before(one, 1), one)
+    four = merged(before(two, 2), two)
+    eight = merged(before(four, 4), four)
+    sixteen = merged(before(eight, 8), eight)
+    return {"1hr": one, "4hr": four, "24hr": merged(before(eight, 16), sixteen)}
+
+
+def _moments(hours: pa.Table, channel: str) -> _Moments:
+    n, mean, m2, low, high = (floats(hours.column(f"{channel}_{part}")) for part in PARTS)
     empty = n == 0
-    mean, m2 = np.where(empty, 0.0, mean), np.where(empty, 0.0, m2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        count = neighbours.total(n, length)
-        # About the row's own mean, which is near all the others: little is lost in the sums.
-        near = mean.copy()
-        total, squares = np.zeros_like(mean), np.zeros_like(mean)
-        for here, there in neighbours.steps(length):
-            total[here] += n[there] * (mean[there] - near[here])
-        centre = near + total / count
-        for here, there in neighbours.steps(length):
-            squares[here] += m2[there] + n[there] * (mean[there] - centre[here]) ** 2
-        deviation = np.sqrt(squares / (count - 1))
-    return {
-        "mean": np.where(count > 0, centre, np.nan),
-        "std": np.where(count > 1, deviation, np.nan),
-        "min": neighbours.extreme(low, length, np.fmin),
-        "max": neighbours.extreme(high, length, np.fmax),
-    }
-
-
-def _rate_per_hour(hours: pa.Table, neighbours: _Neighbours, channel: str, length: int) -> Floats:
-    """Change from the first to the last usable value over the time between them, per hour."""
-    first, first_at, last, last_at = (_floats(hours.column(f"{channel}_{part}")) for part in RATED)
-    began, began_at, ended, ended_at = (np.full_like(first, np.nan) for _ in range(4))
-    for here, there in neighbours.steps(length):
-        heard = ~np.isnan(first[there])
-        here, there = here[heard], there[heard]  # noqa: PLW2901 - only hours with a usable value count
-        began[here], began_at[here] = first[there], first_at[there]
-        later = here[np.isnan(ended[here])]
-        source = there[np.isnan(ended[here])]
-        ended[later], ended_at[later] = last[source], last_at[source]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        elapsed = (ended_at - began_at) / HOUR_US
-        return np.where(elapsed > 0, (ended - began) / elapsed, np.nan)
-
-
-def _arrow_schema() -> pa.Schema:
-    kinds = {
-        "string": pa.string(),
-        "timestamp": pa.timestamp("us", "UTC"),
-        "date": pa.date32(),
-        "double": pa.float64(),
-        "int": pa.int32(),
-    }
-    return pa.schema([(field.name, kinds[field.dataType.simpleString()]) for field in AGGREGATES_SCHEMA])
-
-
-def _floats(column: pa.ChunkedArray) -> Floats:
-    """Return a column as floats, NULL as NaN; microseconds of an instant are exact in a float64."""
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.int64())
-    return column.to_numpy().astype(np.float64, copy=False)
-
-
-def _integers(column: pa.ChunkedArray) -> Integers:
-    return column.cast(pa.int64()).to_numpy()
-
-
-def _codes(column: pa.ChunkedArray) -> Integers:
-    return column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    return _Moments(n, np.where(empty, 0.0, mean), np.where(empty, 0.0, m2), low, high)

@@ -83,7 +83,11 @@ class JobSettings(YamlSettings):
     reading_interval_minutes: int = Field(default=10, ge=1, le=60)
     clock_tolerance_minutes: int = Field(default=15, ge=0)
     files_per_batch: int = Field(default=5000, ge=1)
-    rows_per_partition: int = Field(default=500_000, ge=1)
+    rows_per_partition: int = Field(default=1_000_000, ge=1)
+    silver_retention_days: int = Field(default=1826, ge=30)
+    """What is older leaves Silver, and is too old to arrive."""
+    delta_history_days: int = Field(default=7, ge=7)
+    """How long files that a table no longer needs stay for readers of older versions."""
     master: str = "local[*]"
     driver_memory: str = "3g"
     java_options: str = ""

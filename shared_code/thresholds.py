@@ -51,7 +51,10 @@ class QualityLimits(BaseModel):
 
     spike_sigmas: float
     spike_min_readings: int
-    spike_neighbour_minutes: int
+    # A flag must not depend on readings farther than a day away, or a late one would have to be judged beside more.
+    spike_neighbour_minutes: int = Field(gt=0, le=60)
+    stuck_hours: float = Field(gt=0, le=12)
+    stuck_min_readings: int = Field(ge=2, le=12)
     clock_disagreement_hours: float
     passing: PassLimits = Field(alias="pass")
 

@@ -12,7 +12,7 @@ class CopyError(AltavizError):
     """Rows could not be copied."""
 
 
-def copy_csv(conninfo: str, table: str, columns: Iterable[str], chunks: Iterable[bytes]) -> None:
+def copy_csv(conninfo: str, table: str, columns: Iterable[str], chunks: Iterable[bytes]) -> int:
     """Copy CSV rows into a staging table, all or none.
 
     Args:
@@ -21,6 +21,9 @@ def copy_csv(conninfo: str, table: str, columns: Iterable[str], chunks: Iterable
         columns: in the order of the CSV fields.
         chunks: CSV without a header; an empty unquoted field is NULL.
 
+    Returns:
+        How many rows were copied.
+
     Raises:
         CopyError: the server refused; the sentence holds no value.
     """
@@ -28,9 +31,11 @@ def copy_csv(conninfo: str, table: str, columns: Iterable[str], chunks: Iterable
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     try:
-        with psycopg.connect(conninfo) as connection, connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for chunk in chunks:
-                copy.write(chunk)
+        with psycopg.connect(conninfo) as connection, connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                for chunk in chunks:
+                    copy.write(chunk)
+            return cursor.rowcount
     except psycopg.DatabaseError as failure:
         # PostgreSQL's full message quotes the row; what went wrong is enough.
         said = failure.diag.message_primary or "the connection was lost"

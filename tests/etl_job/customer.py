@@ -1,6 +1,8 @@
 """A customer whose deliveries the job takes in: an organization with a landing folder and a lake of its own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +11,7 @@ from pyspark.sql import SparkSession
 from sqlalchemy import insert, select
 
 from etl_job import pipeline
+from etl_job.batch import Job
 from etl_job.delta_tables import Lake, Layout
 from etl_job.summary import Summary
 from shared_code.database import transactions
@@ -33,22 +36,29 @@ class Customer:
     def landing(self) -> Path:
         return self.folder / "landing"
 
-    def run(self, *, default_organization: bool = True) -> Summary:
+    def run(
+        self,
+        work: Callable[[SparkSession, Job], Summary] = pipeline.run,
+        *,
+        default_organization: bool = True,
+        now: datetime = MONDAY,
+        **settings: object,
+    ) -> Summary:
         """Take in what is new; files without an organization are this customer's, unless nobody is the default."""
         self.landing.mkdir(exist_ok=True)
-        job = pipeline.Job(
+        job = Job(
             landing=str(self.landing),
             lake=str(self.folder / "lake"),
             database=self.database,
-            settings=read(JobSettings),
+            settings=read(JobSettings, **settings),
             limits=thresholds(),
             default_organization=self.organization_id if default_organization else None,
             run_id=uuid4(),
-            now=MONDAY,
+            now=now,
             version="0",
             progress=lambda _: None,
         )
-        summary = pipeline.run(self.spark, job)
+        summary = work(self.spark, job)
         assert summary.adds_up
         return summary
 

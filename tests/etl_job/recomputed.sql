@@ -30,16 +30,30 @@ usable AS (
         CASE WHEN isfinite(value) AND value BETWEEN low AND high THEN value END AS sound
     FROM long JOIN limits USING (field)
 ),
+traced AS (
+    SELECT *, count(*) FILTER (new_value) OVER (PARTITION BY compressor_id, field ORDER BY t) AS run
+    FROM (
+        SELECT *, NOT coalesce(sound = lag(sound) OVER machine AND t - lag(t) OVER machine <= 3600000000, false) AS new_value
+        FROM usable WINDOW machine AS (PARTITION BY compressor_id, field ORDER BY t)
+    )
+),
+held AS (
+    SELECT *,
+        coalesce(sound <> 0 AND count(*) OVER its_run >= 6 AND max(t) OVER its_run - min(t) OVER its_run >= 7200000000, false)
+            AS stuck
+    FROM traced WINDOW its_run AS (PARTITION BY compressor_id, field, run)
+),
 beside AS (
     SELECT *,
-        CASE WHEN t - lag(t) OVER machine <= 3600000000 THEN lag(sound) OVER machine END AS before,
-        CASE WHEN lead(t) OVER machine - t <= 3600000000 THEN lead(sound) OVER machine END AS after
-    FROM usable WINDOW machine AS (PARTITION BY compressor_id, field ORDER BY t)
+        CASE WHEN t - lag(t) OVER machine <= 3600000000 THEN lag(moving) OVER machine END AS before,
+        CASE WHEN lead(t) OVER machine - t <= 3600000000 THEN lead(moving) OVER machine END AS after
+    FROM (SELECT *, CASE WHEN NOT stuck THEN sound END AS moving FROM held)
+    WINDOW machine AS (PARTITION BY compressor_id, field ORDER BY t)
 ),
 measured AS (
-    SELECT *, sound - (before + after) / 2 AS off,
-        4 * greatest(avg(abs(sound - (before + after) / 2)) OVER its_day * sqrt(pi() / 2), floor) AS fence,
-        count(sound - (before + after) / 2) OVER its_day AS compared
+    SELECT *, moving - (before + after) / 2 AS off,
+        4 * greatest(avg(abs(moving - (before + after) / 2)) OVER its_day * sqrt(pi() / 2), floor) AS fence,
+        count(moving - (before + after) / 2) OVER its_day AS compared
     FROM beside WINDOW its_day AS (PARTITION BY compressor_id, field, day)
 ),
 judged AS (
@@ -53,7 +67,7 @@ judged AS (
     FROM measured
 ),
 readings AS (
-    SELECT compressor_id, t, bool_or(doubted) OR any_value(wrong_clock) AS suspect,
+    SELECT compressor_id, t, bool_or(doubted OR stuck) OR any_value(wrong_clock) AS suspect,
         max(sound) FILTER (field = 'vibration_mms' AND NOT doubted AND NOT wrong_clock) AS vibration,
         max(sound) FILTER (field = 'discharge_temp_f' AND NOT doubted AND NOT wrong_clock) AS temp,
         max(sound) FILTER (field = 'suction_pressure_psi' AND NOT doubted AND NOT wrong_clock) AS suction,

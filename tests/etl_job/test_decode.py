@@ -21,6 +21,7 @@ NOBODY = "00000000-0000-4000-8000-00000000000c"
 DELIVERED = MONDAY + 2 * HOUR
 RULES = Rules(
     clock_tolerance=15 * MINUTE,
+    earliest=datetime(2000, 1, 1, tzinfo=UTC),
     default_organization=OURS,
     organizations=frozenset({OURS, THEIRS}),
     machines=frozenset({f"{OURS}/COMP-001", f"{OURS}/COMP-002", f"{THEIRS}/COMP-001"}),

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from shared_code.database import transactions
+from shared_code.database.home import open_database
+from shared_code.settings import DatabaseSettings, read
 from tests.factories.landing import HOUR, MONDAY, as_parquet, deliver, deliver_fleet, readings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +79,17 @@ def test_a_setting_that_is_wrong_is_named(tmp_path: Path, landing: Path) -> None
     done = etl_job(tmp_path, landing, ETL_FILES_PER_BATCH="many")
     assert done.returncode == 2
     assert "files_per_batch" in told(done)
+
+
+def test_a_second_run_at_the_same_time_says_so_and_leaves_the_work_to_the_first(tmp_path: Path, landing: Path) -> None:
+    database = open_database(read(DatabaseSettings, data_dir=tmp_path / "database"), now=MONDAY)
+    with transactions.only_job(database, str(tmp_path / "lake")) as alone:
+        assert alone
+        second = etl_job(tmp_path, landing)
+    database.dispose()
+    assert (second.returncode, second.stdout) == (0, "")
+    assert "another run is at work on this lake" in told(second)
+    assert not (tmp_path / "lake").exists()
 
 
 def test_runs_end_in_what_they_found(tmp_path: Path, landing: Path) -> None:

@@ -13,14 +13,16 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from etl_job.delta_tables import AGGREGATES, QUARANTINE, SILVER
 from etl_job.summary import Summary
 from shared_code.database.engines import Database
+from shared_code.readings import SENSOR_FIELDS
 from tests.etl_job.customer import Customer, Key, Row, an_organization
-from tests.factories.landing import HOUR, MONDAY
+from tests.factories.landing import HOUR, MINUTE, MONDAY
 
 ROOT = Path(__file__).resolve().parents[2]
 QUERY = Path(__file__).with_name("recomputed.sql")
@@ -121,6 +123,20 @@ def test_the_failing_machines_worst_readings_all_count(week: Week) -> None:
         worst[ended] = max(worst.get(ended, 0.0), row["vibration_mms"])
     published = week.customer.published()
     assert {ended: published["COMP-003", "1hr", ended]["vibration_max"] for ended in worst} == worst
+
+
+def test_the_sensors_that_stuck_are_found_and_no_others(week: Week) -> None:
+    truth = pq.read_table(week.customer.landing / "truth" / "faults.parquet").to_pylist()
+    injected = {(fault["compressor_id"], fault["sensor"]): fault for fault in truth if fault["kind"] == "stuck"}
+    found: dict[tuple[str, str], list[datetime]] = {}
+    for row in week.customer.table(SILVER):
+        for field in SENSOR_FIELDS:
+            if row[f"{field}_flag"] == "stuck":
+                found.setdefault((row["compressor_id"], field), []).append(row["timestamp"])
+    assert len(found) > 1
+    assert {sensor: (min(times), max(times) + 10 * MINUTE) for sensor, times in found.items()} == {
+        sensor: (fault["start"], fault["end"]) for sensor, fault in injected.items()
+    }
 
 
 def test_the_failing_machine_is_seen_to_fail(week: Week) -> None:

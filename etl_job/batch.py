@@ -1,0 +1,247 @@
+"""One batch of Bronze rows on its way through Silver and Gold into SQL.
+
+Each step finds what the one before it wrote by the batch's name, so going through a batch again changes nothing and
+misses nothing.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as f
+
+from etl_job import aggregate, clean, daily_quality, publish
+from etl_job.delta_tables import AGGREGATES, PARTIALS, QUARANTINE, SILVER, Lake
+from etl_job.quality import CLOCK_FLAG, VALUE_FLAGS
+from etl_job.summary import Summary
+from etl_job.windows import windows
+from shared_code.database import transactions
+from shared_code.database.engines import Database
+from shared_code.database.tables import data_quality_metrics, sensor_readings_agg
+from shared_code.readings import COMPRESSOR, ORGANIZATION, TIMESTAMP
+from shared_code.settings import JobSettings
+from shared_code.thresholds import Thresholds
+
+FEW_ROWS: Final = 200_000
+MIDNIGHT_UTC: Final = "00:00:00+00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run needs to know."""
+
+    landing: str
+    lake: str
+    database: Database
+    settings: JobSettings
+    limits: Thresholds
+    default_organization: UUID | None
+    run_id: UUID
+    now: datetime
+    version: str
+    progress: Callable[[str], None]
+
+
+class Batch:
+    """The rows that go through together, under one name."""
+
+    def __init__(self, job: Job, spark: SparkSession, writer: str, number: int) -> None:
+        """Take a name that is the same at every attempt: the writer's, and a number that only rises."""
+        self.job = job
+        self.spark = spark
+        self.lake = Lake(spark, job.lake)
+        self.writer = writer
+        self.number = number
+        self.batch_id = f"{writer}/{number}"
+        self.summary = Summary()
+        self.stage = partial(timed, job, self.summary)
+        # Where there is nothing yet, there is nothing to compare with, and all that is written is this batch's.
+        self.is_first = not self.lake.exists(SILVER)
+
+    def process(self, bronze: DataFrame, counted: Callable[[], Mapping[str, Any]] | None = None) -> None:
+        """Take Bronze rows to SQL.
+
+        Args:
+            bronze: the batch's rows.
+            counted: gives `clean.arrival_counts` of the rows, where they have been counted already.
+        """
+        owner = str(self.job.default_organization) if self.job.default_organization else None
+        rows = clean.with_owner(bronze, owner)
+        with self.stage("silver"):
+            dates = self._count_arrivals(rows, counted() if counted else {})
+            self._set_shuffle_partitions(self.summary.rows_read)
+            self._to_silver(rows, dates)
+        if dates:
+            with self.stage("partials"):
+                self._to_partials(dates)
+            with self.stage("windows"):
+                self._to_windows(dates)
+        with self.stage("publish"):
+            self._publish(dates)
+        if not self.summary.adds_up:
+            raise RuntimeError(f"rows were lost or made up: {self.summary.counts()}")
+
+    def rebuild(self) -> None:
+        """Compute Gold again from all that Silver holds, in the place of what stands there, and publish it."""
+        silver = self.lake.read(SILVER)
+        held = silver.agg(f.min("date").alias("first"), f.max("date").alias("last"), f.count("*").alias("rows"))
+        (extent,) = held.collect()
+        first, last, count = extent["first"], extent["last"], extent["rows"]
+        if not count:
+            return
+        self._set_shuffle_partitions(count)
+        with self.stage("partials"):
+            partials = aggregate.partials(silver, self.batch_id)
+            self.lake.replace(PARTIALS, partials, f"date >= '{first}' AND date <= '{last}'")
+        with self.stage("windows"):
+            made = windows(self.lake.read(PARTIALS), reading_interval_minutes=self._interval, batch_id=self.batch_id)
+            # A window that ends with the first midnight is of the hour before, which Silver no longer holds.
+            after_first_midnight = f"date >= '{first}' AND agg_timestamp > TIMESTAMP'{first} {MIDNIGHT_UTC}'"
+            self.lake.replace(AGGREGATES, made, after_first_midnight)
+        with self.stage("publish"):
+            self._publish(clean.days_between(first, last))
+
+    @property
+    def _interval(self) -> int:
+        return self.job.settings.reading_interval_minutes
+
+    def _set_shuffle_partitions(self, rows: int) -> None:
+        wanted = max(-(-rows // self.job.settings.rows_per_partition), self.spark.sparkContext.defaultParallelism)
+        self.spark.conf.set("spark.sql.shuffle.partitions", wanted)
+
+    def _count_arrivals(self, rows: DataFrame, seen: Mapping[str, Any]) -> list[date]:
+        """Count rows read and refused; return the dates of those accepted, or all from the first to the last."""
+        summary = self.summary
+        if seen and not seen["remarkable"]:
+            summary.rows_read += seen["rows"]
+            summary.files_read += seen["files"]
+            return clean.days_between(seen["first_date"], seen["last_date"]) if seen["rows"] else []
+        groups = rows.groupBy("problem", "note", clean.accepted_date()).agg(*clean.arrival_counts()).collect()
+        for group in groups:
+            summary.rows_read += group["rows"]
+            summary.files_read += group["files"]
+            if group["note"]:
+                summary.notes[group["note"]] += group["rows"]
+            if group["problem"]:
+                summary.rows_quarantined += group["rows"]
+                summary.quarantined[group["problem"]] += group["rows"]
+        return sorted({group["date"] for group in groups if group["problem"] is None})
+
+    def _to_silver(self, rows: DataFrame, dates: list[date]) -> None:
+        """Merge the rows into Silver, and put aside those that cannot go on."""
+        if not dates:
+            self._quarantine(rows)
+        elif self.is_first:
+            self._first_silver(rows, dates)
+        else:
+            self._merge_into_silver(rows, dates)
+
+    def _first_silver(self, rows: DataFrame, dates: list[date]) -> None:
+        """Write Silver where there is none yet: nothing to compare with, so one pass does it all."""
+        judged = clean.judge(clean.arrived(rows), self.job.limits, self.batch_id)
+        counted = Observation("counts")
+        silver = clean.silver_rows(judged.observe(counted, *clean.counts()), self.batch_id)
+        self.lake.upsert(SILVER, silver, dates=dates)
+        self._count_outcomes(counted.get)
+        self._quarantine(rows, judged)
+
+    def _merge_into_silver(self, rows: DataFrame, dates: list[date]) -> None:
+        """Meet the rows that Silver holds around these, and write what came out new or different."""
+        arrived = clean.arrived(rows)
+        machines = arrived.select(ORGANIZATION, COMPRESSOR).distinct()
+        stored = clean.stored(self.lake.read(SILVER), dates, machines)
+        # Computed once and kept: what Silver holds, which this depends on, changes below.
+        judged = clean.judge(arrived.unionByName(stored), self.job.limits, self.batch_id).localCheckpoint()
+        self._count_outcomes(judged.agg(*clean.counts()).collect()[0].asDict())
+        self._quarantine(rows, judged)
+        changed = clean.silver_rows(clean.changed(judged, dates), self.batch_id)
+        self.lake.upsert(SILVER, changed, dates=clean.days_around(dates, 1))
+
+    def _count_outcomes(self, counted: Mapping[str, int | None]) -> None:
+        counts = {name: count or 0 for name, count in counted.items()}
+        summary = self.summary
+        summary.rows_written += counts["written"]
+        summary.rows_repeated += counts["repeated"]
+        summary.rows_superseded += counts["superseded"]
+        if counts["conflicting"]:
+            summary.rows_quarantined += counts["conflicting"]
+            summary.quarantined[clean.CONFLICTING] += counts["conflicting"]
+        summary.rows_flagged += counts["flagged"]
+        summary.flagged.update({name: counts[name] for name in (*VALUE_FLAGS, CLOCK_FLAG) if counts[name]})
+
+    def _quarantine(self, rows: DataFrame, judged: DataFrame | None = None) -> None:
+        """Put aside, once a batch, rows with a problem and those that another one overruled."""
+        if not (self.summary.rows_quarantined or self.summary.rows_superseded):
+            return
+        refused = rows.where(f.col("problem").isNotNull())
+        if judged is not None and (self.summary.quarantined[clean.CONFLICTING] or self.summary.rows_superseded):
+            refused = refused.unionByName(clean.conflicting(judged, self.batch_id), allowMissingColumns=True)
+        self.lake.append(QUARANTINE, refused.select(*QUARANTINE.schema.names), writer=self.writer, version=self.number)
+
+    def _to_partials(self, dates: list[date]) -> None:
+        """Compute again the hours that hold a row this batch wrote."""
+        around = clean.days_around(dates, 1)
+        silver = self.lake.read(SILVER)
+        if not self.is_first:
+            hour = f.date_trunc("hour", f.col(TIMESTAMP)).alias("hour")
+            near = silver.where(f.col("date").isin(around)).select("*", hour)
+            touched = near.where(f.col("batch_id") == self.batch_id).select(ORGANIZATION, COMPRESSOR, "hour").distinct()
+            silver = near.join(self._broadcast_if_few(touched), [ORGANIZATION, COMPRESSOR, "hour"], "left_semi")
+        self.lake.upsert(PARTIALS, aggregate.partials(silver, self.batch_id), dates=around)
+
+    def _broadcast_if_few(self, rows: DataFrame) -> DataFrame:
+        """Send rows, no more than the batch has, to every executor; not where they would weigh on the driver."""
+        return f.broadcast(rows) if self.summary.rows_read <= FEW_ROWS else rows
+
+    def _to_windows(self, dates: list[date]) -> None:
+        """Compute again the windows that contain an hour this batch wrote: up to 24 hours later, from 24 before."""
+        around = clean.days_around(dates, 3)
+        hours = self.lake.read(PARTIALS)
+        if not self.is_first:
+            near = hours.where(f.col("date").isin(around))
+            touched = near.where(f.col("batch_id") == self.batch_id).select(ORGANIZATION, COMPRESSOR).distinct()
+            hours = near.join(f.broadcast(touched), [ORGANIZATION, COMPRESSOR], "left_semi")
+        changed = windows(hours, reading_interval_minutes=self._interval, batch_id=self.batch_id)
+        self.lake.upsert(AGGREGATES, changed, dates=around)
+
+    def _publish(self, dates: list[date]) -> None:
+        """Bring what this batch wrote into SQL, with the record of the batch, in one transaction."""
+        job = self.job
+        with transactions.job(job.database) as connection:
+            publish.clear_staging(connection, self.batch_id)
+        windows_staged = metrics_staged = 0
+        if dates:
+            hours = self.lake.read(PARTIALS).where(f.col("date").isin(clean.days_around(dates, 1)))
+            metrics = daily_quality.metrics(hours, job.limits.quality.passing, self._interval, self.batch_id)
+            changed = self.lake.read_batch(AGGREGATES, self.batch_id)
+            windows_staged = publish.stage(changed, sensor_readings_agg, job.database)
+            metrics_staged = publish.stage(metrics, data_quality_metrics, job.database)
+        with transactions.job(job.database) as connection:
+            summary = self.summary
+            summary.windows_published = publish.merge(connection, sensor_readings_agg, self.batch_id, windows_staged)
+            summary.quality_metrics_published = publish.merge(
+                connection, data_quality_metrics, self.batch_id, metrics_staged
+            )
+            publish.record(
+                connection,
+                batch_id=self.batch_id,
+                run_id=job.run_id,
+                now=job.now,
+                version=job.version,
+                summary=summary.as_json(),
+            )
+
+
+@contextmanager
+def timed(job: Job, summary: Summary, stage: str) -> Generator[None]:
+    """Show a stage while it works, and add the seconds it took."""
+    job.progress(stage)
+    began = monotonic()
+    yield
+    summary.seconds[stage] += monotonic() - began  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,84 @@
+"""Landing files to Bronze: which files are new, what is known of fleets, and every row decoded and appended once."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql.types import BinaryType, LongType, StringType, StructField, StructType, TimestampType
+
+from etl_job import clean, publish
+from etl_job.decode import Rules, decode_batches
+from etl_job.delta_tables import BRONZE, Lake
+from shared_code.database import transactions
+from shared_code.database.engines import Database
+from shared_code.settings import JobSettings
+
+FILES_PER_ARROW_BATCH: Final = 4
+ROWS_PER_ARROW_BATCH: Final = 10_000
+ARROW_BATCH: Final = "spark.sql.execution.arrow.maxRecordsPerBatch"
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""No machine's clock was right before; most wrong ones start at 1970."""
+SILVER_MARGIN: Final = timedelta(days=3)
+"""Silver keeps so much more than what is let in, because a reading is judged beside the days around it."""
+
+BINARY_FILE: Final = StructType(
+    [
+        StructField("path", StringType()),
+        StructField("modificationTime", TimestampType()),
+        StructField("length", LongType()),
+        StructField("content", BinaryType()),
+    ]
+)
+
+
+def landing_files(spark: SparkSession, folder: str, settings: JobSettings) -> DataFrame:
+    """Return a stream of the files under a folder; its checkpoint knows which ones are new."""
+    return (
+        spark.readStream.format("binaryFile")
+        .schema(BINARY_FILE)
+        .option("recursiveFileLookup", "true")
+        .option("maxFilesPerTrigger", settings.files_per_batch)
+        .option("maxFileAge", "36500d")  # a late file may be as old as it likes
+        .load(folder)
+    )
+
+
+def horizon(settings: JobSettings, now: datetime) -> datetime:
+    """Return the earliest instant that a reading may have: later than anything that Silver has let go."""
+    return max(EARLIEST, now - timedelta(days=settings.silver_retention_days))
+
+
+def rules(database: Database, settings: JobSettings, default_organization: UUID | None, now: datetime) -> Rules:
+    """Return what decides whether a row can go on, as the database knows fleets now."""
+    with transactions.job(database) as connection:
+        owners, machines = publish.known_organizations(connection), publish.known_machines(connection)
+    return Rules(
+        clock_tolerance=timedelta(minutes=settings.clock_tolerance_minutes),
+        earliest=horizon(settings, now),
+        default_organization=str(default_organization) if default_organization else None,
+        organizations=frozenset(map(str, owners)),
+        machines=frozenset(f"{owner}/{machine}" for owner, machine in machines),
+    )
+
+
+def to_bronze(
+    lake: Lake, files: DataFrame, root: str, known: Rules, *, batch_id: str, writer: str, version: int
+) -> Callable[[], dict[str, object]] | None:
+    """Decode files, whatever their state, and append every row once.
+
+    Returns:
+        What gives the counts of the rows appended, or None where they were not counted on the way.
+    """
+    spark = files.sparkSession
+    decode = partial(decode_batches, rules=spark.sparkContext.broadcast(known), root=root, batch_id=batch_id)
+    spark.conf.set(ARROW_BATCH, FILES_PER_ARROW_BATCH)
+    rows = files.select("path", "modificationTime", "content").mapInArrow(decode, BRONZE.schema)
+    # Delta passes over an append that it has made already, and then there is nothing to observe.
+    arrivals = None if lake.exists(BRONZE) else Observation("arrivals")
+    counted = rows.observe(arrivals, *clean.arrival_counts()) if arrivals else rows
+    lake.append(BRONZE, counted, writer=writer, version=version)
+    spark.conf.set(ARROW_BATCH, ROWS_PER_ARROW_BATCH)
+    return (lambda: arrivals.get) if arrivals else None
