@@ -52,6 +52,7 @@ format: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.simulator
 	$(BIN)/python -m benchmarks.etl
+	$(BIN)/python -m benchmarks.etl_large
 
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make requirements"
 requirements: .venv/ready

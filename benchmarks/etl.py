@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared_code.settings import HOME, ROOT
@@ -55,21 +56,28 @@ WINDOWS = """
 """
 
 
-def measured(*command: str, **environment: str) -> tuple[float, float]:
+def measured(*command: str, environment: Mapping[str, str] | None = None) -> tuple[float, float]:
     """Run a command; return its CPU seconds, children included, and its wall seconds."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)  # noqa: S603 - our own programs
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - our own programs
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.monotonic() - began
 
 
-def job(landing: Path, scratch: Path, name: str, **environment: str) -> tuple[float, float]:
-    """Run the job on a landing folder with a lake and a database of its own."""
+def job_command(landing: Path, scratch: Path, name: str, **environment: str) -> tuple[list[str], dict[str, str]]:
+    """Return how to run the job on a landing folder with a lake and a database of its own."""
     database = {"ALTAVIZ_DATABASE_DIR": str(scratch / f"{name}-db")}
     lake = str(scratch / f"{name}-lake")
-    return measured(
-        sys.executable, "-m", "etl_job", "--landing", str(landing), "--lake", lake, **database, **environment
-    )
+    command = [sys.executable, "-m", "etl_job", "--landing", str(landing), "--lake", lake]
+    # Bytecode that may not be written would be compiled again in each of the job's processes.
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return command, {**kept, **database, **environment}
+
+
+def job(landing: Path, scratch: Path, name: str, **environment: str) -> tuple[float, float]:
+    """Run the job; return its CPU and wall seconds."""
+    command, surroundings = job_command(landing, scratch, name, **environment)
+    return measured(*command, environment=surroundings)
 
 
 def main() -> None:

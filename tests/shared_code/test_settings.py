@@ -26,6 +26,8 @@ JOB_VARIABLES = (
     "ETL_CLOCK_TOLERANCE_MINUTES",
     "ETL_FILES_PER_BATCH",
     "ETL_ROWS_PER_PARTITION",
+    "ETL_SILVER_RETENTION_DAYS",
+    "ETL_DELTA_HISTORY_DAYS",
     "SPARK_MASTER",
     "ETL_DRIVER_MEMORY",
     "ETL_JAVA_OPTIONS",
@@ -99,11 +101,12 @@ def test_every_variable_of_the_database_is_taken(monkeypatch: pytest.MonkeyPatch
 
 
 def test_every_variable_of_the_job_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = ("00000000-0000-4000-8000-000000000001", "5", "30", "10", "1000", "spark://head:7077", "6g", "-Xss4m")
+    numbers = (5, 30, 10, 1000, 400, 14)
+    values = ("00000000-0000-4000-8000-000000000001", *map(str, numbers), "spark://head:7077", "6g", "-Xss4m")
     for name, value in zip(JOB_VARIABLES, values, strict=True):
         monkeypatch.setenv(name, value)
 
-    assert list(read(JobSettings).model_dump().values()) == [UUID(values[0]), 5, 30, 10, 1000, *values[5:]]
+    assert list(read(JobSettings).model_dump().values()) == [UUID(values[0]), *numbers, *values[7:]]
 
 
 def test_the_files_name_no_variable_that_is_not_tested_here() -> None:
@@ -188,6 +191,8 @@ def test_all_that_is_wrong_is_named_at_once_and_not_said_back(monkeypatch: pytes
         ("ETL_CLOCK_TOLERANCE_MINUTES", "-1"),
         ("ETL_FILES_PER_BATCH", "0"),
         ("ETL_ROWS_PER_PARTITION", "many"),
+        ("ETL_SILVER_RETENTION_DAYS", "29"),
+        ("ETL_DELTA_HISTORY_DAYS", "6"),
     ],
 )
 def test_a_job_that_cannot_work_so_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
