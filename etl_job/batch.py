@@ -64,17 +64,17 @@ class Batch:
         # Where there is nothing yet, there is nothing to compare with, and all that is written is this batch's.
         self.is_first = not self.lake.exists(SILVER)
 
-    def process(self, bronze: DataFrame, counted: Callable[[], Mapping[str, Any]] | None = None) -> None:
+    def process(self, bronze: DataFrame, arrivals: Observation | None = None) -> None:
         """Take Bronze rows to SQL.
 
         Args:
             bronze: the batch's rows.
-            counted: gives `clean.arrival_counts` of the rows, where they have been counted already.
+            arrivals: `clean.arrival_counts` of the rows, where they have been counted on their way.
         """
         owner = str(self.job.default_organization) if self.job.default_organization else None
         rows = clean.with_owner(bronze, owner)
         with self.stage("silver"):
-            dates = self._count_arrivals(rows, counted() if counted else {})
+            dates = self._count_arrivals(rows, arrivals.get if arrivals else {})
             self._set_shuffle_partitions(self.summary.rows_read)
             self._to_silver(rows, dates)
         if dates:

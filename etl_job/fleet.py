@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pyspark.sql import SparkSession
 
-from etl_job import spark_session
+from etl_job import files
 from etl_job.decode import Delivery, UnreadableFileError, read_file
 from shared_code.database.tables.fleet import MaintenanceSeverity, MaintenanceType
 from shared_code.readings import LANDING_COMPRESSORS, LANDING_MAINTENANCE, LANDING_STATIONS, ORGANIZATION
@@ -102,8 +102,7 @@ def read(spark: SparkSession, folders: Iterable[str], default_organization: UUID
     A file that was modified later says the newer thing, and stands later in the lists.
     """
     found = FleetData()
-    files = [file for folder in folders for file in spark_session.small_files(spark, folder)]
-    deliveries = [Delivery(file.path, file.modified_at, file.content) for file in files]
+    deliveries = (file for folder in folders for file in files.deliveries(spark, folder))
     for delivery in sorted(deliveries, key=lambda file: (file.delivered_at, file.path)):
         _read_file(found, delivery, default_organization)
     return found

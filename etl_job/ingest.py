@@ -1,6 +1,7 @@
 """Landing files to Bronze: which files are new, what is known of fleets, and every row decoded and appended once."""
 
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -16,9 +17,8 @@ from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.settings import JobSettings
 
-FILES_PER_ARROW_BATCH: Final = 4
-ROWS_PER_ARROW_BATCH: Final = 10_000
-ARROW_BATCH: Final = "spark.sql.execution.arrow.maxRecordsPerBatch"
+BYTES_PER_ARROW_BATCH: Final = "spark.sql.execution.arrow.maxBytesPerBatch"
+FEW_FILES: Final = 64_000_000
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """No machine's clock was right before; most wrong ones start at 1970."""
 SILVER_MARGIN: Final = timedelta(days=3)
@@ -66,19 +66,29 @@ def rules(database: Database, settings: JobSettings, default_organization: UUID 
 
 def to_bronze(
     lake: Lake, files: DataFrame, root: str, known: Rules, *, batch_id: str, writer: str, version: int
-) -> Callable[[], dict[str, object]] | None:
+) -> Observation | None:
     """Decode files, whatever their state, and append every row once.
 
     Returns:
-        What gives the counts of the rows appended, or None where they were not counted on the way.
+        The counts of the rows appended, or None where they were not counted on the way.
     """
     spark = files.sparkSession
     decode = partial(decode_batches, rules=spark.sparkContext.broadcast(known), root=root, batch_id=batch_id)
-    spark.conf.set(ARROW_BATCH, FILES_PER_ARROW_BATCH)
     rows = files.select("path", "modificationTime", "content").mapInArrow(decode, BRONZE.schema)
     # Delta passes over an append that it has made already, and then there is nothing to observe.
     arrivals = None if lake.exists(BRONZE) else Observation("arrivals")
     counted = rows.observe(arrivals, *clean.arrival_counts()) if arrivals else rows
-    lake.append(BRONZE, counted, writer=writer, version=version)
-    spark.conf.set(ARROW_BATCH, ROWS_PER_ARROW_BATCH)
-    return (lambda: arrivals.get) if arrivals else None
+    with whole_files(spark):
+        lake.append(BRONZE, counted, writer=writer, version=version)
+    return arrivals
+
+
+@contextmanager
+def whole_files(spark: SparkSession) -> Generator[None]:
+    """Hand rows that hold whole files to Python a few at a time: elsewhere ten thousand rows are one batch."""
+    before = str(spark.conf.get(BYTES_PER_ARROW_BATCH))
+    spark.conf.set(BYTES_PER_ARROW_BATCH, FEW_FILES)
+    try:
+        yield
+    finally:
+        spark.conf.set(BYTES_PER_ARROW_BATCH, before)

@@ -12,7 +12,7 @@ from uuid import uuid4
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from etl_job import fleet, ingest, publish, quarantine, spark_session
+from etl_job import files, fleet, ingest, publish, quarantine
 from etl_job.batch import Batch, Job, timed
 from etl_job.delta_tables import BRONZE
 from etl_job.summary import Summary
@@ -52,7 +52,8 @@ def replay(spark: SparkSession, job: Job) -> Summary:
         batch = Batch(job, spark, writer=name, number=0)
         with batch.stage("quarantine"):
             rules = ingest.rules(job.database, job.settings, job.default_organization, job.now)
-            rows = quarantine.mended(batch.lake, rules, batch.batch_id).localCheckpoint()
+            with ingest.whole_files(spark):
+                rows = quarantine.mended(batch.lake, rules, batch.batch_id).localCheckpoint()
         batch.process(rows)
         quarantine.release(batch.lake, rows)
     total.add(batch.summary)
@@ -69,18 +70,18 @@ def _take_in_fleets(spark: SparkSession, job: Job, total: Summary) -> None:
 
 def _existing(spark: SparkSession, job: Job, folders: Iterable[str]) -> list[str]:
     """Return those of the landing folders that are there."""
-    return spark_session.existing(spark, (f"{job.landing}/{folder}" for folder in folders))
+    return files.existing(spark, (f"{job.landing}/{folder}" for folder in folders))
 
 
 def _stream(spark: SparkSession, job: Job, readings: str, total: Summary) -> None:
     """Take every new landing file through the lake, in batches; one that fails is handed out again by the next run."""
     failures: list[Exception] = []
 
-    def process(files: DataFrame, number: int) -> None:
+    def process(arriving: DataFrame, number: int) -> None:
         try:
             # A checkpoint that starts anew numbers from 0 again, but under a new name.
-            writer = str(files.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId"))
-            total.add(_take_in(job, readings, files, writer, number))
+            writer = str(spark.sparkContext.getLocalProperty("sql.streaming.queryId"))
+            total.add(_take_in(job, readings, arriving, writer, number))
         except Exception as failure:
             failures.append(_told(failure))  # Spark would report no more than that something failed
             raise
@@ -102,15 +103,15 @@ def _stream(spark: SparkSession, job: Job, readings: str, total: Summary) -> Non
         query.stop()
 
 
-def _take_in(job: Job, root: str, files: DataFrame, writer: str, number: int) -> Summary:
+def _take_in(job: Job, root: str, arriving: DataFrame, writer: str, number: int) -> Summary:
     """Take a batch of landing files to SQL."""
-    batch = Batch(job, files.sparkSession, writer, number)
+    batch = Batch(job, arriving.sparkSession, writer, number)
     with batch.stage("bronze"):
         rules = ingest.rules(job.database, job.settings, job.default_organization, job.now)
-        counted = ingest.to_bronze(
-            batch.lake, files, root, rules, batch_id=batch.batch_id, writer=writer, version=number
+        arrivals = ingest.to_bronze(
+            batch.lake, arriving, root, rules, batch_id=batch.batch_id, writer=writer, version=number
         )
-    batch.process(batch.lake.read_batch(BRONZE, batch.batch_id), counted)
+    batch.process(batch.lake.read_batch(BRONZE, batch.batch_id), arrivals)
     return batch.summary
 
 
@@ -123,7 +124,7 @@ def _told(failure: Exception) -> Exception:
 def _resumable(spark: SparkSession, job: Job, task: str) -> Generator[str]:
     """Give a task the name under which its rows are written; one that was interrupted goes on under its old name."""
     note = f"{job.lake}/{CHECKPOINTS}/{task}"
-    name = spark_session.read_note(spark, note) or f"{task}/{uuid4()}"
-    spark_session.write_note(spark, note, name)
+    name = files.read_note(spark, note) or f"{task}/{uuid4()}"
+    files.write_note(spark, note, name)
     yield name
-    spark_session.remove_note(spark, note)
+    files.remove_note(spark, note)

@@ -2,9 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,8 +43,6 @@ SESSION: Final = {
     "spark.sql.maxConcurrentOutputFileWriters": "100",
     # Rows limit a batch on its way to Python; with a limit of bytes too, Spark would add up its size after every row.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
-    # A landing file may be large: hand the decoder a few at a time, not ten thousand.
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "4",
 }
 
 SMALL: Final = {
@@ -95,68 +90,6 @@ def _java_options(*, small: bool) -> list[str]:
         # Java checks that the archive fits it and goes on without where it does not.
         options += [f'"-XX:SharedArchiveFile={CLASS_ARCHIVE}"', "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
     return options
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file somewhere that Spark reaches, read whole."""
-
-    path: str
-    modified_at: datetime
-    content: bytes
-
-
-def existing(session: SparkSession, paths: Iterable[str]) -> list[str]:
-    """Return, fully qualified, those of the paths that are there, on whatever file system Spark reaches."""
-    found: list[str] = []
-    for given in paths:
-        system, path = _located(session, given)
-        if system.exists(path):
-            found.append(system.makeQualified(path).toString())
-    return found
-
-
-def small_files(session: SparkSession, folder: str) -> Iterator[StoredFile]:
-    """Read the files under a folder on the driver; for data that stay small, a job of Spark's costs more."""
-    context: Any = session.sparkContext
-    system, path = _located(session, folder)
-    listed = system.listFiles(path, True)  # noqa: FBT003 - Hadoop's signature
-    while listed.hasNext():
-        status = listed.next()
-        if not status.getPath().getName().startswith((".", "_")):
-            stream = system.open(status.getPath())
-            content = bytes(context._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))  # noqa: SLF001 - as below
-            stream.close()
-            modified_at = datetime.fromtimestamp(status.getModificationTime() / 1000, UTC)
-            yield StoredFile(status.getPath().toString(), modified_at, content)
-
-
-def read_note(session: SparkSession, path: str) -> str | None:
-    """Return a small text file's content, None where there is none."""
-    return next(
-        (file.content.decode() for found in existing(session, [path]) for file in small_files(session, found)), None
-    )
-
-
-def write_note(session: SparkSession, path: str, text: str) -> None:
-    """Write a small text file."""
-    system, place = _located(session, path)
-    stream = system.create(place, True)  # noqa: FBT003 - Hadoop's signature
-    stream.write(bytearray(text.encode()))
-    stream.close()
-
-
-def remove_note(session: SparkSession, path: str) -> None:
-    """Remove a file."""
-    system, place = _located(session, path)
-    system.delete(place, False)  # noqa: FBT003 - Hadoop's signature
-
-
-def _located(session: SparkSession, given: str) -> tuple[Any, Any]:
-    """Return a path and the file system that it is on, both Hadoop's."""
-    context: Any = session.sparkContext
-    path = context._jvm.org.apache.hadoop.fs.Path(given)  # noqa: SLF001 - the only way to Hadoop's file systems
-    return path.getFileSystem(context._jsc.hadoopConfiguration()), path  # noqa: SLF001 - likewise
 
 
 def stop(session: SparkSession) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pyspark.sql import SparkSession
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from etl_job import pipeline
 from etl_job.batch import Job
@@ -16,10 +16,11 @@ from etl_job.delta_tables import Lake, Layout
 from etl_job.summary import Summary
 from shared_code.database import transactions
 from shared_code.database.engines import Database
-from shared_code.database.tables import organizations, sensor_readings_agg
+from shared_code.database.tables import sensor_readings_agg
 from shared_code.settings import JobSettings, read
 from shared_code.thresholds import thresholds
 from tests.factories.landing import MONDAY
+from tests.factories.organizations import add_organization
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -80,17 +81,5 @@ def published(database: Database, organization_id: UUID) -> dict[Key, Row]:
 
 def an_organization(database: Database) -> UUID:
     """Add an organization and return its id."""
-    organization_id = uuid4()
     with transactions.owner(database) as connection:
-        connection.execute(
-            insert(organizations).values(
-                id=organization_id,
-                name="A Customer",
-                slug=organization_id.hex,
-                subscription_tier="enterprise",
-                subscription_status="active",
-                created_at=MONDAY,
-                updated_at=MONDAY,
-            )
-        )
-    return organization_id
+        return add_organization(connection)

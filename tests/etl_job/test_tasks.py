@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from delta.tables import DeltaTable
 
-from etl_job import batch, housekeeping, pipeline, publish
+from etl_job import batch, housekeeping, ingest, pipeline, publish
 from etl_job.delta_tables import AGGREGATES, BRONZE, PARTIALS, QUARANTINE, SILVER, Lake, Layout
-from shared_code.database.engines import Database
 from tests.etl_job.customer import Customer, Row
 from tests.factories.landing import HOUR, MONDAY, as_parquet, deliver, deliver_fleet, readings, with_value
 
@@ -75,6 +74,15 @@ def test_a_rebuild_that_was_interrupted_is_finished_by_the_next(
             two_days.run(pipeline.rebuild)
     two_days.run(pipeline.rebuild)
     assert state(two_days) == before
+
+
+def test_python_gets_thousands_of_rows_at_once_and_few_whole_files(two_days: Customer) -> None:
+    """Limits that hold for whole files held for every row of a rebuild, too."""
+    assert int(str(two_days.spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch"))) >= 10_000
+    usual = two_days.spark.conf.get(ingest.BYTES_PER_ARROW_BATCH)
+    with ingest.whole_files(two_days.spark):
+        assert two_days.spark.conf.get(ingest.BYTES_PER_ARROW_BATCH) == str(ingest.FEW_FILES)
+    assert two_days.spark.conf.get(ingest.BYTES_PER_ARROW_BATCH) == usual
 
 
 def test_a_lake_without_readings_has_nothing_to_rebuild(customer: Customer) -> None:
@@ -160,8 +168,7 @@ def test_housekeeping_puts_small_files_together_and_changes_no_row(two_days: Cus
         assert len(table.inputFiles()) == len(dates), layout.folder
 
 
-def test_old_readings_leave_silver_and_nothing_as_old_comes_in(customer: Customer, database: Database) -> None:
-    del database
+def test_old_readings_leave_silver_and_nothing_as_old_comes_in(customer: Customer) -> None:
     deliver_fleet(customer.landing, ["COMP-001"])
     deliver(customer.landing, "a.parquet", readings(count=10 * 24 * 6), at=LATER + 200 * HOUR)
     customer.run()

@@ -1,7 +1,7 @@
 """Customers with machines, put into the database as its owner would."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert
@@ -12,17 +12,15 @@ from shared_code.database.engines import Database
 from shared_code.database.tables import (
     alert_history,
     compressor_metadata,
-    organizations,
     sensor_readings_agg,
     station_locations,
     users,
 )
 from shared_code.database.tables.alerts import AlertType, Severity
-from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
+from shared_code.database.tables.organizations import Tier, UserRole
 from shared_code.database.tables.readings import WindowType
 from shared_code.identifiers import OrganizationId, UserId
-
-LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
+from tests.factories.organizations import LONG_AGO, add_organization
 
 NORMAL_VALUES: dict[str, float | int | None] = {
     "vibration_mean": 3.0,
@@ -61,20 +59,10 @@ class Customer:
 
 
 def a_customer(database: Database, *, tier: Tier = Tier.ENTERPRISE, role: UserRole = UserRole.OWNER) -> Customer:
-    organization_id, user_id = OrganizationId(uuid4()), UserId(uuid4())
+    user_id = UserId(uuid4())
     email = f"{user_id.hex}@customer.example"
     with transactions.owner(database) as connection:
-        connection.execute(
-            insert(organizations).values(
-                id=organization_id,
-                name="A Customer",
-                slug=organization_id.hex,
-                subscription_tier=tier,
-                subscription_status=SubscriptionStatus.ACTIVE,
-                created_at=LONG_AGO,
-                updated_at=LONG_AGO,
-            )
-        )
+        organization_id = OrganizationId(add_organization(connection, tier=tier))
         connection.execute(
             insert(users).values(
                 organization_id=organization_id,
