@@ -18,7 +18,7 @@ from shared_code.database.engines import Database
 from shared_code.settings import JobSettings
 
 BYTES_PER_ARROW_BATCH: Final = "spark.sql.execution.arrow.maxBytesPerBatch"
-FEW_FILES: Final = 64_000_000
+WHOLE_FILES_BYTES: Final = 64_000_000
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """No machine's clock was right before; most wrong ones start at 1970."""
 SILVER_MARGIN: Final = timedelta(days=3)
@@ -87,7 +87,7 @@ def to_bronze(
 def whole_files(spark: SparkSession) -> Generator[None]:
     """Hand rows that hold whole files to Python a few at a time: elsewhere ten thousand rows are one batch."""
     before = str(spark.conf.get(BYTES_PER_ARROW_BATCH))
-    spark.conf.set(BYTES_PER_ARROW_BATCH, FEW_FILES)
+    spark.conf.set(BYTES_PER_ARROW_BATCH, WHOLE_FILES_BYTES)
     try:
         yield
     finally:

@@ -81,7 +81,7 @@ def test_python_gets_thousands_of_rows_at_once_and_few_whole_files(two_days: Cus
     assert int(str(two_days.spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch"))) >= 10_000
     usual = two_days.spark.conf.get(ingest.BYTES_PER_ARROW_BATCH)
     with ingest.whole_files(two_days.spark):
-        assert two_days.spark.conf.get(ingest.BYTES_PER_ARROW_BATCH) == str(ingest.FEW_FILES)
+        assert two_days.spark.conf.get(ingest.BYTES_PER_ARROW_BATCH) == str(ingest.WHOLE_FILES_BYTES)
     assert two_days.spark.conf.get(ingest.BYTES_PER_ARROW_BATCH) == usual
 
 
