@@ -1,13 +1,13 @@
 """CPU seconds of the Spark job on the standard week, warm, beside DuckDB making the same windows from the same files.
 
-Warm means: the files are in the page cache, bytecode is compiled, and Java's class archive is made. The embedded
-PostgreSQL is not counted; Python, Java and Spark's Python workers are, from process start to process end.
+Warm means: the files are in the page cache; bytecode is compiled and Java's class archive is made, which `make` does at
+installation. The embedded PostgreSQL is not counted; Python, Java and Spark's Python workers are, from process start to
+process end.
 """
 
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,9 +15,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared_code.settings import HOME, ROOT
+from shared_code.settings import ROOT
 
-ARCHIVE = HOME / "spark.jsa"
 RUNS = 3
 
 WINDOWS = """
@@ -86,11 +85,6 @@ def main() -> None:
         scratch = Path(folder)
         landing = scratch / "landing"
         measured(sys.executable, "-m", "simulator", "--out", str(landing))
-        if not ARCHIVE.exists():
-            made = scratch / ARCHIVE.name
-            job(landing, scratch, "archive", ETL_JAVA_OPTIONS=f"-XX:ArchiveClassesAtExit={made}")
-            ARCHIVE.parent.mkdir(exist_ok=True)
-            shutil.copyfile(made, ARCHIVE)
         runs = [job(landing, scratch, f"run{number}") for number in range(RUNS)]
         statement = WINDOWS.format(landing=landing, out=scratch / "windows.parquet")
         peer = [measured(sys.executable, "-c", f"import duckdb; duckdb.execute({statement!r})") for _ in range(RUNS)]

@@ -5,8 +5,8 @@ Exit codes: 0 done; 2 bad usage or settings; 3 done, with some input put into qu
 
 import itertools
 import json
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +18,7 @@ import typer
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from etl_job import housekeeping, java, pipeline, spark_session
+from etl_job import housekeeping, java, pipeline, progress, spark_session
 from etl_job.batch import Job
 from etl_job.summary import Summary
 from shared_code.database import transactions
@@ -33,6 +33,7 @@ from shared_code.version import VERSION
 BAD_USAGE = 2
 SOMETHING_KEPT_ASIDE = 3
 SMALL_BYTES = 5_000_000
+DATABASE, START, STOP = "database", "start of Spark", "end of Spark"
 
 
 class Task(StrEnum):
@@ -44,11 +45,20 @@ class Task(StrEnum):
     HOUSEKEEPING = "housekeeping"
 
 
-WORK: Mapping[Task, Callable[[SparkSession, Job], Summary]] = {
-    Task.NEW: pipeline.run,
-    Task.REBUILD: pipeline.rebuild,
-    Task.REPLAY: pipeline.replay,
-    Task.HOUSEKEEPING: housekeeping.tidy,
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What does a task, and the stages it usually has."""
+
+    do: Callable[[SparkSession, Job], Summary]
+    stages: Sequence[str]
+
+
+GOLD = ("partials", "windows", "publish")
+WORK: Mapping[Task, Work] = {
+    Task.NEW: Work(pipeline.run, ("fleet", "bronze", "silver", *GOLD)),
+    Task.REBUILD: Work(pipeline.rebuild, GOLD),
+    Task.REPLAY: Work(pipeline.replay, ("fleet", "quarantine", "silver", *GOLD)),
+    Task.HOUSEKEEPING: Work(housekeeping.tidy, [layout.folder for layout in housekeeping.TABLES]),
 }
 
 console = Console(stderr=True)
@@ -77,10 +87,10 @@ def main(
     except SettingsError as problem:
         console.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_USAGE) from None
-    now = datetime.now(UTC)
-    with _progress() as show:
-        show("database")
-        database = open_database(database_settings, now=now)
+    now, run_id, work = datetime.now(UTC), uuid4(), WORK[task]
+    with progress.shown(console, run_id, [DATABASE, START, *work.stages, STOP]) as shown:
+        with shown.stage(DATABASE):
+            database = open_database(database_settings, now=now)
         job = Job(
             landing=landing,
             lake=lake,
@@ -88,12 +98,12 @@ def main(
             settings=settings,
             limits=limits,
             default_organization=settings.default_organization or _home_organization(database_settings),
-            run_id=uuid4(),
+            run_id=run_id,
             now=now,
             version=VERSION,
-            progress=show,
+            progress=shown,
         )
-        summary = _run_alone(database, job, WORK[task])
+        summary = _run_alone(database, job, work.do)
     if summary is None:
         console.print("another run is at work on this lake; nothing to do here")
         raise typer.Exit
@@ -126,13 +136,14 @@ def _run_alone(database: Database, job: Job, work: Callable[[SparkSession, Job],
         with transactions.only_job(database, job.lake) as alone:
             if not alone:
                 return None
-            job.progress("starting Spark")
-            spark = spark_session.start(job.settings, small=_is_small(job.landing))
+            with job.progress.stage(START):
+                spark = spark_session.start(job.settings, small=_is_small(job.landing))
             try:
-                return work(spark, job)
+                with job.progress.tasks(spark):
+                    return work(spark, job)
             finally:
-                job.progress("stopping Spark")
-                spark_session.stop(spark)
+                with job.progress.stage(STOP):
+                    spark_session.stop(spark)
     finally:
         database.dispose()
 
@@ -144,16 +155,6 @@ def _is_small(landing: str) -> bool:
         return False
     sizes = itertools.accumulate(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return all(size < SMALL_BYTES for size in sizes)
-
-
-@contextmanager
-def _progress() -> Generator[Callable[[str], None]]:
-    """Show the stage at work: a spinner on a terminal, a line a stage otherwise."""
-    if not console.is_terminal:
-        yield lambda stage: console.print(f"etl: {stage}", markup=False, highlight=False)
-        return
-    with console.status("starting") as status:
-        yield lambda stage: status.update(f"ETL: {stage}")
 
 
 def print_summary(summary: Summary, *, as_json: bool) -> None:

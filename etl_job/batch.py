@@ -4,7 +4,7 @@ Each step finds what the one before it wrote by the batch's name, so going throu
 misses nothing.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,6 +18,7 @@ from pyspark.sql import functions as f
 
 from etl_job import aggregate, clean, daily_quality, publish
 from etl_job.delta_tables import AGGREGATES, PARTIALS, QUARANTINE, SILVER, Lake
+from etl_job.progress import Progress
 from etl_job.quality import CLOCK_FLAG, VALUE_FLAGS
 from etl_job.summary import Summary
 from etl_job.windows import windows
@@ -45,7 +46,7 @@ class Job:
     run_id: UUID
     now: datetime
     version: str
-    progress: Callable[[str], None]
+    progress: Progress
 
 
 class Batch:
@@ -241,7 +242,7 @@ class Batch:
 @contextmanager
 def timed(job: Job, summary: Summary, stage: str) -> Generator[None]:
     """Show a stage while it works, and add the seconds it took."""
-    job.progress(stage)
     began = monotonic()
-    yield
+    with job.progress.stage(stage):
+        yield
     summary.seconds[stage] += monotonic() - began  # pyright: ignore[reportArgumentType]

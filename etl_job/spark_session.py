@@ -9,11 +9,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StringType
 
 from etl_job.delta_tables import AGGREGATES_SCHEMA, BRONZE_SCHEMA, SILVER_SCHEMA
-from shared_code.settings import HOME, ROOT, JobSettings
+from shared_code.settings import ROOT, JobSettings
 
 LOGGING: Final = Path(__file__).parent / "log4j2.properties"
-CLASS_ARCHIVE: Final = HOME / "spark.jsa"
-"""Java's archive of the classes that a run loads; `make bench` and the container image make it."""
+CLASS_ARCHIVE: Final = Path(sys.prefix) / "spark.jsa"
+"""Java's archive of the classes that a run loads, made where Python's packages are installed."""
 
 TEXT_COLUMNS: Final = sorted(
     {

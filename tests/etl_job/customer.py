@@ -13,6 +13,7 @@ from sqlalchemy import select
 from etl_job import pipeline
 from etl_job.batch import Job
 from etl_job.delta_tables import Lake, Layout
+from etl_job.progress import Progress
 from etl_job.summary import Summary
 from shared_code.database import transactions
 from shared_code.database.engines import Database
@@ -57,7 +58,7 @@ class Customer:
             run_id=uuid4(),
             now=now,
             version="0",
-            progress=lambda _: None,
+            progress=Progress(),
         )
         summary = work(self.spark, job)
         assert summary.adds_up

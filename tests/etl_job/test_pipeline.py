@@ -53,6 +53,18 @@ def test_a_small_delivery_arrives_in_every_table(customer: Customer) -> None:
     assert summary.windows_published == 3
 
 
+def test_files_in_folders_and_with_odd_names_are_found(customer: Customer) -> None:
+    place = replace(customer, folder=customer.folder / "a lake, 50% full")
+    place.folder.mkdir()
+    names = ("gateway 7/2026-01/a b.parquet", "gateway 7/100%20.csv", "gåte/#1+2.parquet")
+    deliver_fleet(place.landing, ["COMP-001"])
+    for hour, name in enumerate(names):
+        deliver(place.landing, name, readings(start=MONDAY + hour * HOUR, count=6), at=LATER)
+    assert place.run().rows_written == 18
+    assert {row["source_file"] for row in place.table(SILVER)} == set(names)
+    assert len(place.published()) == 9
+
+
 def test_bad_input_is_put_aside_by_reason_and_the_rest_arrives(customer: Customer) -> None:
     deliver_fleet(customer.landing, ["COMP-001", "COMP-002"])
     good = readings(count=6)

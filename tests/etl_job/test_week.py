@@ -4,14 +4,11 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,26 +18,11 @@ from etl_job.delta_tables import AGGREGATES, QUARANTINE, SILVER
 from etl_job.summary import Summary
 from shared_code.database.engines import Database
 from shared_code.readings import SENSOR_FIELDS
-from tests.etl_job.customer import Customer, Key, Row, an_organization
+from tests.etl_job.customer import Customer, an_organization
+from tests.etl_job.recomputation import assert_same_windows, recomputed
 from tests.factories.landing import HOUR, MINUTE, MONDAY
 
 ROOT = Path(__file__).resolve().parents[2]
-QUERY = Path(__file__).with_name("recomputed.sql")
-LIMITS = pa.Table.from_pylist(
-    [
-        {"field": field, "low": low, "high": high, "floor": floor, "warning_above": above, "warning_below": below}
-        for field, low, high, floor, above, below in (
-            ("vibration_mms", 0.0, 50.0, 0.1, 6.0, None),
-            ("discharge_temp_f", -40.0, 500.0, 1.0, 240.0, None),
-            ("suction_pressure_psi", 0.0, 500.0, 0.5, None, 30.0),
-            ("discharge_pressure_psi", 0.0, 3000.0, 5.0, 1300.0, None),
-            ("horsepower_consumption", 0.0, 10_000.0, 10.0, 1800.0, None),
-            ("gas_flow_mcf", 0.0, 100_000.0, 50.0, None, 6000.0),
-        )
-    ]
-)
-WINDOW_TYPES = pa.table({"window_type": ["1hr", "4hr", "24hr"], "hours": [1, 4, 24]})
-COUNTS = ("reading_count", "missing_readings", "suspect_readings")
 DAY = timedelta(days=1)
 
 
@@ -60,14 +42,7 @@ def week(spark: SparkSession, database: Database, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="module")
 def expected(week: Week) -> pa.Table:
-    files = sorted((week.customer.landing / "readings").iterdir())
-    with duckdb.connect() as connection:
-        mtimes = [file.stat().st_mtime_ns // 1000 for file in files]
-        connection.register("files", pa.table({"filename": [str(file) for file in files], "mtime": mtimes}))
-        connection.register("limits", LIMITS)
-        connection.register("window_types", WINDOW_TYPES)
-        landing = str(week.customer.landing / "readings" / "*.parquet")
-        return connection.sql(QUERY.read_text(), params={"landing": landing}).to_arrow_table()
+    return recomputed(week.customer.landing)
 
 
 def test_every_row_of_the_week_is_accounted_for(week: Week) -> None:
@@ -79,37 +54,13 @@ def test_every_row_of_the_week_is_accounted_for(week: Week) -> None:
     assert summary.fleet_refused == []
 
 
-def in_order(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row["compressor_id"], row["window_type"], row["agg_timestamp"]))
-
-
-def assert_same(rows: list[Row], expected: pa.Table) -> None:
-    def micros(at: datetime) -> int:
-        return (at - MONDAY) // timedelta(microseconds=1) + int(MONDAY.timestamp()) * 1_000_000
-
-    found: list[Key] = [(row["compressor_id"], row["window_type"], micros(row["agg_timestamp"])) for row in rows]
-    names = ("compressor_id", "window_type", "agg_timestamp")
-    assert found == list(zip(*(expected.column(name).to_pylist() for name in names), strict=True))
-    for name in expected.column_names[3:]:
-        ours, theirs = (
-            np.array([np.nan if value is None else float(value) for value in values])
-            for values in ([row[name] for row in rows], expected.column(name).to_pylist())
-        )
-        if name in COUNTS:
-            np.testing.assert_array_equal(ours, theirs, err_msg=name)
-        else:
-            # A spread or a rate may be nothing but the last digits of what it was taken from.
-            scale = float(np.nanmax(np.abs(theirs)))
-            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11 * scale, err_msg=name)
-
-
 def test_every_window_in_the_lake_equals_a_recomputation(week: Week, expected: pa.Table) -> None:
-    assert_same(in_order(week.customer.table(AGGREGATES)), expected)
+    assert_same_windows(week.customer.table(AGGREGATES), expected)
 
 
 def test_every_window_in_sql_equals_a_recomputation(week: Week, expected: pa.Table) -> None:
     assert len(week.customer.published()) == week.summary.windows_published
-    assert_same(in_order(week.customer.published().values()), expected)
+    assert_same_windows(week.customer.published().values(), expected)
 
 
 def test_the_failing_machines_worst_readings_all_count(week: Week) -> None:

@@ -1,0 +1,179 @@
+"""The job stopped at every instant between two of its commits: the next run leaves no trace of it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from sqlalchemy import func, select
+
+from etl_job import pipeline
+from etl_job.batch import Job
+from etl_job.delta_tables import AGGREGATES, BRONZE, PARTIALS, QUARANTINE, SILVER
+from etl_job.publish import STAGING
+from etl_job.summary import Summary
+from shared_code.database import transactions
+from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
+from tests.etl_job.customer import Customer, an_organization
+from tests.etl_job.test_tasks import table_of
+from tests.factories.landing import HOUR, MONDAY, as_parquet, deliver, deliver_fleet, readings, with_value
+
+ROOT = Path(__file__).resolve().parents[2]
+LATER = MONDAY + 100 * HOUR
+
+Work = Callable[[SparkSession, Job], Summary]
+
+SQL = "SQL commit"
+GOLD = (PARTIALS.folder, AGGREGATES.folder, SQL, "stage sensor_readings_agg", "stage data_quality_metrics", SQL)
+POINTS: dict[Work, tuple[str, ...]] = {
+    pipeline.run: (SQL, "stream", SQL, BRONZE.folder, SILVER.folder, QUARANTINE.folder, *GOLD, "checkpoint"),
+    pipeline.rebuild: ("note", *GOLD, "end of note"),
+    pipeline.replay: (SQL, "note", SQL, QUARANTINE.folder, SILVER.folder, *GOLD, "quarantine release", "end of note"),
+}
+MACHINES = [f"COMP-{number:03}" for number in range(1 + max(map(len, POINTS.values())))]
+
+
+def deliver_hours(customer: Customer, machine: str) -> None:
+    """Deliver ten hours of a machine, then a file that repeats, corrects and adds to them, and one that is broken."""
+    ten_hours = readings(machine, count=60)
+    more = readings(machine, start=MONDAY + 9 * HOUR, count=9)
+    deliver(customer.landing, f"{machine}-a.parquet", ten_hours, at=LATER)
+    deliver(customer.landing, f"{machine}-b.parquet", with_value(more, "gas_flow_mcf", 2, 9000.0), at=LATER + HOUR)
+    deliver(customer.landing, f"{machine}-c.parquet", as_parquet(more)[:-9], at=LATER)
+
+
+def beside(customer: Customer, name: str) -> Customer:
+    """Return another customer, with a landing folder and a lake beside the first one's."""
+    folder = customer.folder / name
+    folder.mkdir()
+    return replace(customer, folder=folder, organization_id=an_organization(customer.database))
+
+
+def state(customer: Customer) -> dict[str, Any]:
+    """Return everything that runs leave, but for names that are never the same."""
+    own = {"organization_id": None, "batch_id": None}
+    found: dict[str, Any] = {
+        layout.folder: sorted((row | own for row in customer.table(layout)), key=str)
+        for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES, QUARANTINE)
+    }
+    with transactions.job(customer.database) as connection:
+        for table, staging in STAGING.items():
+            ours = select(table).where(table.c.organization_id == customer.organization_id)
+            found[table.name] = sorted((dict(row) | own for row in connection.execute(ours).mappings()), key=str)
+            left = select(func.count()).where(staging.c.organization_id == customer.organization_id)
+            found[staging.name] = connection.scalar(left)
+    return found
+
+
+def run_until(customer: Customer, work: Work, point: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        watch(CommitPoints(point, stop), patch)
+        with pytest.raises(Stopped):
+            customer.run(work)
+
+
+def run_and_kill(customer: Customer, point: int) -> int:
+    """Run the program as a process of its own that is killed at a point; return how it ended."""
+    own = {
+        "ALTAVIZ_DATABASE_DIR": str(customer.database.settings.data_dir),
+        "ETL_ORGANIZATION_ID": str(customer.organization_id),
+        "SPARK_MASTER": "local[2]",
+        "ETL_DRIVER_MEMORY": "1g",
+    }
+    folders = ["--landing", str(customer.landing), "--lake", str(customer.folder / "lake")]
+    command = [sys.executable, "-m", "tests.etl_job.killed_run", str(point), *folders]
+    return subprocess.run(  # noqa: S603 - our own program
+        command, cwd=ROOT, env={**os.environ, **own}, check=False, capture_output=True, start_new_session=True
+    ).returncode
+
+
+@pytest.mark.parametrize("work", POINTS, ids=lambda work: work.__name__)
+def test_these_are_all_points_between_commits(customer: Customer, work: Work) -> None:
+    """Count Delta's commits as well, so that a new one cannot go without a test."""
+    deliver_fleet(customer.landing, MACHINES[:1])
+    for machine in MACHINES[:2]:
+        deliver_hours(customer, machine)
+    if work is not pipeline.run:
+        customer.run()
+        deliver_fleet(customer.landing, MACHINES[:2])
+        table_of(customer, PARTIALS).delete()
+        table_of(customer, AGGREGATES).delete()
+    lake = customer.folder / "lake"
+    before = set(lake.glob("**/_delta_log/*.json"))
+    points = CommitPoints()
+    with pytest.MonkeyPatch.context() as patch:
+        watch(points, patch)
+        customer.run(work)
+    assert points.passed == list(POINTS[work])
+    commits = set(lake.glob("**/_delta_log/*.json")) - before
+    in_delta = {layout.folder for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES, QUARANTINE)} | {"quarantine release"}
+    assert len(commits) == len([name for name in points.passed if name in in_delta])
+
+
+def test_a_process_killed_anywhere_is_finished_by_the_next(customer: Customer) -> None:
+    """Kill the process at one point after the other, each while it takes in another machine's readings."""
+    deliver_fleet(customer.landing, MACHINES)
+    deliver_hours(customer, MACHINES[-1])
+    customer.run()
+    for point in range(len(POINTS[pipeline.run])):
+        deliver_hours(customer, MACHINES[point])
+        assert run_and_kill(customer, point) == -signal.SIGKILL
+        customer.run()
+    undisturbed = beside(customer, "undisturbed")
+    deliver_fleet(undisturbed.landing, MACHINES)
+    for machine in (MACHINES[-1], *MACHINES[: len(POINTS[pipeline.run])]):
+        deliver_hours(undisturbed, machine)
+    undisturbed.run()
+    assert state(customer) == state(undisturbed)
+
+
+def test_a_first_run_stopped_anywhere_is_finished_by_the_next(customer: Customer) -> None:
+    lakes = [beside(customer, str(point)) for point in range(len(POINTS[pipeline.run]))]
+    for lake in (customer, *lakes):
+        deliver_fleet(lake.landing, MACHINES[:1])
+        deliver_hours(lake, MACHINES[0])
+    customer.run()
+    expected = state(customer)
+    for point, lake in enumerate(lakes):
+        run_until(lake, pipeline.run, point)
+        lake.run()
+        assert state(lake) == expected, POINTS[pipeline.run][point]
+
+
+def test_a_rebuild_stopped_anywhere_is_finished_by_the_next(customer: Customer) -> None:
+    deliver_fleet(customer.landing, MACHINES[:1])
+    deliver_hours(customer, MACHINES[0])
+    customer.run()
+    expected = state(customer)
+    for point, name in enumerate(POINTS[pipeline.rebuild]):
+        table_of(customer, PARTIALS).update(set={"vibration_mms_mean": "99D"})
+        table_of(customer, AGGREGATES).delete()
+        run_until(customer, pipeline.rebuild, point)
+        customer.run(pipeline.rebuild)
+        assert state(customer) == expected, name
+
+
+def test_a_replay_stopped_anywhere_is_finished_by_the_next(customer: Customer) -> None:
+    points = len(POINTS[pipeline.replay])
+    for machine in MACHINES:
+        deliver_hours(customer, machine)
+    deliver_fleet(customer.landing, MACHINES[-1:])
+    customer.run()
+    for point in range(points):
+        deliver_fleet(customer.landing, [MACHINES[-1], *MACHINES[: point + 1]])
+        run_until(customer, pipeline.replay, point)
+        customer.run(pipeline.replay)
+    undisturbed = beside(customer, "undisturbed")
+    deliver_fleet(undisturbed.landing, [MACHINES[-1], *MACHINES[:points]])
+    for machine in MACHINES:
+        deliver_hours(undisturbed, machine)
+    undisturbed.run()
+    ours, theirs = state(customer), state(undisturbed)
+    del ours[BRONZE.folder], theirs[BRONZE.folder]  # which says what became of a row when it arrived
+    assert ours == theirs

@@ -1,0 +1,151 @@
+"""Whatever comes in whatever order, in however many runs, the tables are those of one run over all of it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+from sqlalchemy import select
+
+from etl_job import housekeeping, pipeline
+from etl_job.batch import Job
+from etl_job.delta_tables import AGGREGATES, PARTIALS, SILVER, Layout
+from etl_job.summary import Summary
+from shared_code.database import transactions
+from shared_code.database.engines import Database
+from shared_code.database.tables import data_quality_metrics
+from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
+from tests.etl_job.customer import Customer, Row, an_organization
+from tests.etl_job.recomputation import assert_same_windows, recomputed
+from tests.factories.landing import HOUR, MONDAY, NORMAL, deliver, deliver_fleet, readings, with_value
+
+USUAL_EXAMPLES = 25
+EXAMPLES = int(os.environ.get("INTERLEAVINGS", USUAL_EXAMPLES))
+"""`make bench` asks for more, and for others each time."""
+
+MACHINES = ("COMP-001", "COMP-002")
+COUNT = 32 * 6
+"""Readings of a machine: a day and a third, so that midnight is among them."""
+LAST_DELIVERY = MONDAY + 100 * HOUR
+OPERATIONS: dict[str, Callable[[SparkSession, Job], Summary]] = {
+    "run": pipeline.run,
+    "rebuild": pipeline.rebuild,
+    "replay": pipeline.replay,
+    "housekeeping": housekeeping.tidy,
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """A landing file: readings of a machine, in some order, some of them unlike those that other files have."""
+
+    machine: str
+    rows: tuple[int, ...]
+    oddities: tuple[tuple[int, str, float | None], ...]
+    hours_early: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What comes in, and what the job is then asked to do; it may be stopped at one of its commit points."""
+
+    files: tuple[File, ...]
+    operation: str
+    stopped_at: int | None
+
+
+def a_file() -> st.SearchStrategy[File]:
+    field = st.sampled_from(sorted(NORMAL))
+    value = st.one_of(
+        st.none(), st.sampled_from((float("nan"), float("inf"), -999.0, 0.0, 1e6)), st.floats(2.0, 2000.0)
+    )
+    spans = st.tuples(st.integers(0, COUNT - 1), st.integers(1, COUNT), st.integers(1, 7))
+    rows = spans.map(lambda span: range(span[0], min(span[0] + span[1], COUNT), span[2]))
+    return st.builds(
+        File,
+        machine=st.sampled_from(MACHINES),
+        rows=rows.flatmap(st.permutations).map(tuple),
+        oddities=st.lists(st.tuples(st.integers(0, COUNT - 1), field, value), max_size=4).map(tuple),
+        hours_early=st.integers(0, 6),
+    )
+
+
+def a_step(files: int) -> st.SearchStrategy[Step]:
+    return st.builds(
+        Step,
+        files=st.lists(a_file(), min_size=files, max_size=3).map(tuple),
+        operation=st.sampled_from(("run", "run", "run", "run", *OPERATIONS)),
+        stopped_at=st.one_of(st.none(), st.none(), st.integers(0, 14)),
+    )
+
+
+def content(file: File) -> pa.Table:
+    table = readings(file.machine, count=COUNT, shift=0.4 * MACHINES.index(file.machine))
+    for row, field, value in file.oddities:
+        table = with_value(table, field, row, value)
+    return table.take(pa.array(file.rows))
+
+
+def work(customer: Customer, step: Step) -> None:
+    """Do what a step asks for, and let it be stopped where it says."""
+    with pytest.MonkeyPatch.context() as patch:
+        if step.stopped_at is not None:
+            watch(CommitPoints(step.stopped_at, stop), patch)
+        try:
+            customer.run(OPERATIONS[step.operation])
+        except Stopped:
+            assert step.stopped_at is not None
+
+
+def table(customer: Customer, layout: Layout) -> list[Row]:
+    """Return a table's rows but for whose they are, which batch wrote them, and NaN being unequal to itself."""
+    rows = [row | {"organization_id": None, "batch_id": None} for row in customer.table(layout)]
+    return sorted((_comparable(row) for row in rows), key=lambda row: [str(row[name]) for name in layout.key])
+
+
+def in_sql(customer: Customer) -> list[Any]:
+    metrics = select(data_quality_metrics).where(data_quality_metrics.c.organization_id == customer.organization_id)
+    with transactions.job(customer.database) as connection:
+        measured = [dict(row) | {"organization_id": None} for row in connection.execute(metrics).mappings()]
+    windows = {key: row | {"organization_id": None} for key, row in customer.published().items()}
+    return [windows, sorted(measured, key=lambda row: [str(row[c.name]) for c in data_quality_metrics.primary_key])]
+
+
+def _comparable(row: Row) -> Row:
+    return {name: "nan" if isinstance(value, float) and isnan(value) else value for name, value in row.items()}
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=EXAMPLES == USUAL_EXAMPLES,
+    phases=[Phase.explicit, Phase.generate],  # an example takes seconds: it is shown as it was found
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(first=a_step(files=1), others=st.lists(a_step(files=0), max_size=2))
+def test_any_interleaving_ends_in_the_state_of_one_run(
+    spark: SparkSession, database: Database, tmp_path_factory: pytest.TempPathFactory, first: Step, others: list[Step]
+) -> None:
+    folder = tmp_path_factory.mktemp("interleaving")
+    piecemeal, at_once = (
+        Customer(spark, database, folder / name, an_organization(database)) for name in ("piecemeal", "at_once")
+    )
+    for customer in (piecemeal, at_once):
+        deliver_fleet(customer.landing, MACHINES)
+    for number, step in enumerate([first, *others, Step((), "run", None)]):
+        for place, file in enumerate(step.files):
+            name = f"{(number * 7 + place * 3) % 10}-{number}-{place}.parquet"  # in no order
+            for customer in (piecemeal, at_once):
+                deliver(customer.landing, name, content(file), at=LAST_DELIVERY - file.hours_early * HOUR)
+        work(piecemeal, step)
+    at_once.run()
+    for layout in (SILVER, PARTIALS, AGGREGATES):
+        assert table(piecemeal, layout) == table(at_once, layout), layout.folder
+    assert in_sql(piecemeal) == in_sql(at_once)
+    assert_same_windows(piecemeal.published().values(), recomputed(piecemeal.landing))
