@@ -29,6 +29,7 @@ EXPECTED = {
     "list_compressors": ("GET", "/api/compressors"),
     "list_readings": ("GET", "/api/compressors/{compressor_id}/readings"),
     "list_stations": ("GET", "/api/stations"),
+    "refresh_session": ("POST", "/api/auth/refresh"),
     "show_documentation": ("GET", "/api/docs"),
     "sign_in_for_development": ("POST", "/api/auth/dev"),
     "sign_out": ("POST", "/api/auth/logout"),

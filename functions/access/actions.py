@@ -1,4 +1,4 @@
-"""Signing in: from a proven identity to a session."""
+"""From a proven identity to a session, and from there to its end."""
 
 import re
 from datetime import datetime
@@ -6,15 +6,15 @@ from uuid import uuid4
 
 from functions.access import queries, sessions
 from functions.access.queries import Identity, KnownUser
-from functions.access.sessions import Member, Session
+from functions.access.sessions import REFUSED, Member, Session, Standing
 from functions.billing.plans import plans
 from functions.settings import AccessSettings
 from shared_code.database import transactions
 from shared_code.database.demo import DEVELOPMENT_ISSUER
 from shared_code.database.engines import Database
-from shared_code.database.tables.organizations import Tier
-from shared_code.database.transactions import SignIn
-from shared_code.errors import ConflictError, ForbiddenError
+from shared_code.database.tables.organizations import Tier, UserRole
+from shared_code.database.transactions import Read, SignIn, Write
+from shared_code.errors import ConflictError, ForbiddenError, UnauthorizedError
 from shared_code.identifiers import OrganizationId, UserId
 
 DEVELOPMENT_TENANT = "development"
@@ -49,10 +49,70 @@ def _sign_in(database: Database, identity: Identity, email: str, now: datetime) 
         user = queries.find_user(connection, identity) or _found_organization(connection, identity, email, now)
         entered = transactions.enter(connection, user.organization_id)
         queries.record_sign_in(entered, user.organization_id, user.user_id, now=now)
-        member = Member.model_validate(
-            dict(queries.get_member(entered, user.organization_id, user.user_id)), by_alias=False, by_name=True
+        session = sessions.start(_member(entered, user), now=now)
+        queries.add_session(entered, user.organization_id, session, now=now)
+    return session
+
+
+def confirm(connection: Read | Write, claims: Session, *, now: datetime) -> Session:
+    """Return the session as it stands: role, plan and names are the database's, not those that were signed.
+
+    Raises:
+        UnauthorizedError: it was ended, its token was refreshed, or the person is no longer a member.
+    """
+    found = queries.find_session(connection, claims.organization_id, claims.sid)
+    if found is None:
+        raise UnauthorizedError(REFUSED)
+    standing = Standing(**{name: found[name] for name in Standing.__dataclass_fields__})
+    if not standing.admits(claims.jti, now=now):
+        raise UnauthorizedError(REFUSED)
+    return claims.model_copy(
+        update={
+            "email": found["email"],
+            "role": UserRole(found["role"]),
+            "organization_name": found["organization_name"],
+            "subscription_tier": Tier(found["subscription_tier"]),
+        }
+    )
+
+
+def refresh(*, database: Database, claims: Session, now: datetime) -> Session:
+    """Return the successor of a token; refreshes of one token side by side get the same.
+
+    Raises:
+        UnauthorizedError: the session has ended, or ends here because its token was refreshed long before.
+    """
+    now = now.replace(microsecond=0)
+    organization_id = claims.organization_id
+    with transactions.write(database, organization_id) as connection:
+        found = queries.refresh_session(
+            connection, organization_id, claims.sid, token_id=claims.jti, successor=uuid4(), now=now
         )
-    return sessions.start(member, now=now)
+        refreshed = (
+            sessions.issue(
+                _member(connection, KnownUser(organization_id, UserId(found["user_id"]))),
+                sid=claims.sid,
+                jti=found["token_id"],
+                issued_at=found["refreshed_at"],
+                expires_at=found["expires_at"],
+            )
+            if found is not None and found["ended_at"] is None
+            else None
+        )
+    if refreshed is None:  # said outside the transaction, which has to keep that the session has ended
+        raise UnauthorizedError(REFUSED)
+    return refreshed
+
+
+def sign_out(*, database: Database, claims: Session, now: datetime) -> None:
+    """End a session, for every token of it."""
+    with transactions.write(database, claims.organization_id) as connection:
+        queries.end_session(connection, claims.organization_id, claims.sid, now=now)
+
+
+def _member(connection: Write, user: KnownUser) -> Member:
+    found = queries.get_member(connection, user.organization_id, user.user_id)
+    return Member.model_validate(dict(found), by_alias=False, by_name=True)
 
 
 def _found_organization(connection: SignIn, identity: Identity, email: str, now: datetime) -> KnownUser:

@@ -1,30 +1,38 @@
 """Who sent this request: the session it carries, in a header or a cookie."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Depends, Response, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
-from functions.access import sessions
+from functions.access import actions, sessions
 from functions.access.sessions import Session
 from functions.application import CurrentApplication, Now
+from shared_code.database import transactions
+from shared_code.database.transactions import Read, Write
 from shared_code.errors import UnauthorizedError
 
 COOKIE: Final = "altaviz_session"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
 _cookie = APIKeyCookie(scheme_name="cookie", name=COOKIE, auto_error=False)
 
 
-def current_session(
+def presented_session(
     application: CurrentApplication,
     now: Now,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     cookie: Annotated[str | None, Security(_cookie)],
 ) -> Session:
-    """Return the caller's session; a bearer token goes before a cookie, and a bad one is not excused by the other.
+    """Return what the caller's token says: a bearer token goes before a cookie, and a bad one is not excused by it.
+
+    The database has not been asked: this is for operations that do so themselves. All others take `CurrentSession`.
 
     Raises:
         UnauthorizedError: there is none, or it is not to be believed.
@@ -33,6 +41,54 @@ def current_session(
     if not token:
         raise UnauthorizedError("sign in first: send `Authorization: Bearer` with a session token, or its cookie")
     return sessions.verify(token, application.settings.session_key, now=now)
+
+
+PresentedSession = Annotated[Session, Depends(presented_session)]
+
+
+def session_if_any(
+    application: CurrentApplication,
+    now: Now,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    cookie: Annotated[str | None, Security(_cookie)],
+) -> Session | None:
+    """Return what the caller's token says, or None where none is to be believed."""
+    with suppress(UnauthorizedError):
+        return presented_session(application, now, bearer, cookie)
+    return None
+
+
+SessionIfAny = Annotated[Session | None, Depends(session_if_any)]
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The transaction of a request, open for the organization of the session that it has confirmed."""
+
+    connection: Read | Write
+    session: Session
+
+
+def enter(request: Request, claims: PresentedSession, application: CurrentApplication, now: Now) -> Iterator[Entered]:
+    """Open the one transaction of a request, read-only where its method is safe, and ask it whether the session stands.
+
+    Asking there costs a read no round trip of its own, and what ends a session ends it at once, in every instance.
+
+    Raises:
+        UnauthorizedError: it does not.
+    """
+    begin = transactions.read if request.method in SAFE_METHODS else transactions.write
+    with begin(application.database(), claims.organization_id) as connection:
+        yield Entered(connection, actions.confirm(connection, claims, now=now))
+
+
+# Below the fifteen connections that a pool of five may grow to: signing in and refreshing open their own.
+CurrentlyEntered = Annotated[Entered, Depends(enter, scope="function", max_concurrency=12)]
+
+
+def current_session(entered: CurrentlyEntered) -> Session:
+    """Return the caller's session, confirmed."""
+    return entered.session
 
 
 CurrentSession = Annotated[Session, Depends(current_session)]

@@ -1,12 +1,14 @@
-"""SQL of sign-in."""
+"""SQL of sign-in and sessions."""
 
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, and_, case, delete, func, insert, null, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shared_code.database.tables import organizations, users
+from functions.access.sessions import LIFETIME, LONGEST, REFRESH_GRACE, Session
+from shared_code.database.tables import organizations, sessions, users
 from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
 from shared_code.database.transactions import Read, SignIn, Write
 from shared_code.errors import ConflictError
@@ -119,4 +121,103 @@ def record_sign_in(connection: Write, organization_id: OrganizationId, user_id: 
     """Note when a user last signed in."""
     connection.execute(
         update(users).where(users.c.organization_id == organization_id, users.c.id == user_id).values(last_login_at=now)
+    )
+
+
+def add_session(connection: Write, organization_id: OrganizationId, session: Session, *, now: datetime) -> None:
+    """Keep a new session, and forget those of the same person that have run out."""
+    connection.execute(
+        delete(sessions).where(
+            sessions.c.organization_id == organization_id,
+            sessions.c.user_id == session.sub,
+            sessions.c.expires_at <= now,
+        )
+    )
+    connection.execute(
+        insert(sessions).values(
+            organization_id=organization_id,
+            id=session.sid,
+            user_id=session.sub,
+            token_id=session.jti,
+            created_at=session.issued_at,
+            refreshed_at=session.issued_at,
+            expires_at=session.expires_at,
+            ends_at=session.issued_at + LONGEST,
+        )
+    )
+
+
+def find_session(connection: Read | Write, organization_id: OrganizationId, session_id: UUID) -> RowMapping | None:
+    """Return how a session stands, with the person and the organization as they are now."""
+    query = (
+        select(
+            sessions.c.token_id,
+            sessions.c.previous_token_id,
+            sessions.c.refreshed_at,
+            sessions.c.expires_at,
+            sessions.c.ended_at,
+            users.c.email,
+            users.c.role,
+            organizations.c.name.label("organization_name"),
+            organizations.c.subscription_tier,
+        )
+        .join_from(
+            sessions,
+            users,
+            and_(users.c.organization_id == sessions.c.organization_id, users.c.id == sessions.c.user_id),
+        )
+        .join(organizations, organizations.c.id == sessions.c.organization_id)
+        .where(sessions.c.organization_id == organization_id, sessions.c.id == session_id)
+    )
+    return connection.execute(query).mappings().one_or_none()
+
+
+def refresh_session(
+    connection: Write,
+    organization_id: OrganizationId,
+    session_id: UUID,
+    *,
+    token_id: UUID,
+    successor: UUID,
+    now: datetime,
+) -> RowMapping | None:
+    """Make `successor` the session's token in the place of `token_id`, and return how the session stands then.
+
+    One statement, so that of refreshes side by side one decides and the others, within the grace, get what it decided.
+    A token that was refreshed longer ago is in two hands: the session ends. None: there is no such session any more.
+    """
+    session = sessions.c
+    in_grace = and_(session.previous_token_id.is_not(None), session.refreshed_at > now - REFRESH_GRACE)
+    newest = session.token_id == token_id
+    # Within the grace nothing is rotated again: only the last token but one needs to be remembered.
+    rotates = and_(newest, ~in_grace)
+    replays = and_(in_grace, or_(newest, session.previous_token_id == token_id))
+    statement = (
+        update(sessions)
+        .where(
+            session.organization_id == organization_id,
+            session.id == session_id,
+            session.ended_at.is_(None),
+            session.expires_at > now,
+        )
+        .values(
+            previous_token_id=case((rotates, session.token_id), else_=session.previous_token_id),
+            token_id=case((rotates, successor), else_=session.token_id),
+            refreshed_at=case((rotates, now), else_=session.refreshed_at),
+            expires_at=case((rotates, func.least(now + LIFETIME, session.ends_at)), else_=session.expires_at),
+            ended_at=case((or_(rotates, replays), null()), else_=now),
+        )
+        .returning(session.user_id, session.token_id, session.refreshed_at, session.expires_at, session.ended_at)
+    )
+    return connection.execute(statement).mappings().one_or_none()
+
+
+def end_session(connection: Write, organization_id: OrganizationId, session_id: UUID, *, now: datetime) -> None:
+    """End a session, if it has not ended."""
+    connection.execute(
+        update(sessions)
+        .where(
+            sessions.c.organization_id == organization_id, sessions.c.id == session_id, sessions.c.ended_at.is_(None)
+        )
+        .values(ended_at=now)
     )

@@ -1,5 +1,6 @@
 """Sessions: what a signed token says about a caller, how it is made, and when it is believed."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
@@ -15,6 +16,12 @@ ALGORITHM: Final = "HS256"
 ISSUER: Final = "altaviz"
 AUDIENCE: Final = "altaviz-api"
 LIFETIME: Final = timedelta(hours=8)
+"""How long a token is believed; a refresh makes another."""
+LONGEST: Final = timedelta(days=7)
+"""How long after signing in the last token ends, however often it is refreshed."""
+REFRESH_GRACE: Final = timedelta(seconds=60)
+"""How long a refreshed token is still good, so that requests on their way and refreshes side by side do not fail."""
+REFUSED: Final = "the session is not valid or has ended; sign in again"
 CLOCK_LEEWAY: Final = timedelta(seconds=60)
 """How far ahead the clock of another instance that issued the token may be."""
 MAX_TOKEN_LENGTH: Final = 4096
@@ -43,7 +50,13 @@ class Session(Member):
     exp: int
     iss: Literal["altaviz"] = ISSUER
     aud: Literal["altaviz-api"] = AUDIENCE
+    sid: Annotated[UUID, _Parsed]
     jti: Annotated[UUID, _Parsed]
+
+    @property
+    def issued_at(self) -> datetime:
+        """When the token was made."""
+        return datetime.fromtimestamp(self.iat, UTC)
 
     @property
     def expires_at(self) -> datetime:
@@ -51,11 +64,33 @@ class Session(Member):
         return datetime.fromtimestamp(self.exp, UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the database knows of a session's tokens."""
+
+    token_id: UUID
+    previous_token_id: UUID | None
+    refreshed_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
+    def admits(self, token_id: UUID, *, now: datetime) -> bool:
+        """Return whether a token that is otherwise good may still be used: the newest, and for a moment the last."""
+        if self.ended_at is not None or now >= self.expires_at:
+            return False
+        in_grace = now < self.refreshed_at + REFRESH_GRACE
+        return token_id == self.token_id or (in_grace and token_id == self.previous_token_id)
+
+
 def start(member: Member, *, now: datetime) -> Session:
     """Return a new session of a member who has just proven who they are."""
-    issued = int(now.timestamp())
-    lifetime = int(LIFETIME.total_seconds())
-    return Session(**dict(member), iat=issued, exp=issued + lifetime, jti=uuid4())
+    issued = now.replace(microsecond=0)
+    return issue(member, sid=uuid4(), jti=uuid4(), issued_at=issued, expires_at=issued + LIFETIME)
+
+
+def issue(member: Member, *, sid: UUID, jti: UUID, issued_at: datetime, expires_at: datetime) -> Session:
+    """Return what a token of a session says; the same arguments make the same token."""
+    return Session(**dict(member), iat=int(issued_at.timestamp()), exp=int(expires_at.timestamp()), sid=sid, jti=jti)
 
 
 def sign(session: Session, key: str) -> str:
@@ -65,14 +100,14 @@ def sign(session: Session, key: str) -> str:
 
 
 def verify(token: str, key: str, *, now: datetime) -> Session:
-    """Return the session that a token carries.
+    """Return the session that a token carries; whether it was ended, the database knows.
 
     Raises:
         UnauthorizedError: for whatever is wrong with it, always in the same words.
     """
     session = _read(token, key)
     if session is None or not _current(session, now):
-        raise UnauthorizedError("the session is not valid or has ended; sign in again")
+        raise UnauthorizedError(REFUSED)
     return session
 
 

@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import insert
 
-from functions.access.sessions import Member
+from functions.access import queries, sessions
+from functions.access.sessions import Member, Session
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import (
@@ -19,6 +20,7 @@ from shared_code.database.tables import (
 from shared_code.database.tables.alerts import AlertType, Severity
 from shared_code.database.tables.organizations import Tier, UserRole
 from shared_code.database.tables.readings import WindowType
+from shared_code.database.transactions import Write
 from shared_code.identifiers import OrganizationId, UserId
 from tests.factories.organizations import LONG_AGO, add_organization
 
@@ -85,6 +87,14 @@ def a_customer(database: Database, *, tier: Tier = Tier.ENTERPRISE, role: UserRo
         subscription_tier=tier,
     )
     return Customer(member)
+
+
+def a_session(database: Database, customer: Customer, *, now: datetime) -> Session:
+    """Sign the customer's first user in."""
+    session = sessions.start(customer.member, now=now)
+    with transactions.owner(database) as connection:
+        queries.add_session(Write(connection), customer.organization_id, session, now=now)
+    return session
 
 
 def a_station(database: Database, customer: Customer, station_id: str = "STATION-A") -> str:

@@ -10,7 +10,7 @@ from functions.access import sessions
 from functions.api import create_app
 from functions.settings import AccessSettings, Settings
 from shared_code.database.engines import Database
-from tests.factories.fleet import Customer
+from tests.factories.fleet import Customer, a_session
 from tests.seams.api_client import ApiClient
 
 KEY = "a key for tests, of which nothing else knows"
@@ -39,10 +39,10 @@ def api(database: Database, settings: Settings) -> ApiClient:
 
 
 @pytest.fixture
-def signed_in(api: ApiClient) -> Callable[[Customer], ApiClient]:
+def signed_in(api: ApiClient, database: Database) -> Callable[[Customer], ApiClient]:
     """Make a client with a customer's session."""
 
     def sign_in(customer: Customer) -> ApiClient:
-        return api.with_token(sessions.sign(sessions.start(customer.member, now=NOW), KEY))
+        return api.with_token(sessions.sign(a_session(database, customer, now=NOW), KEY))
 
     return sign_in

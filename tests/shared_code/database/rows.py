@@ -19,6 +19,7 @@ from shared_code.database.tables import (
     ml_predictions,
     organizations,
     sensor_readings_agg,
+    sessions,
     station_locations,
     users,
     v_active_alerts,
@@ -48,6 +49,7 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
     """Return a row for each tenant table, in an order in which they can be inserted."""
     machine = {"organization_id": organization_id, "compressor_id": "COMP-001"}
     station = {"organization_id": organization_id, "station_id": "STATION-A"}
+    somebody = uuid4()
     return {
         organizations: {
             "id": organization_id,
@@ -60,7 +62,7 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
         },
         users: {
             "organization_id": organization_id,
-            "id": uuid4(),
+            "id": somebody,
             "email": "somebody@organization.example",
             "name": "Somebody",
             "identity_issuer": "urn:test",
@@ -68,6 +70,16 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "identity_object": organization_id.hex,
             "role": "owner",
             "created_at": THEN,
+        },
+        sessions: {
+            "organization_id": organization_id,
+            "id": uuid4(),
+            "user_id": somebody,
+            "token_id": uuid4(),
+            "created_at": THEN,
+            "refreshed_at": THEN,
+            "expires_at": THEN,
+            "ends_at": THEN,
         },
         billing_events: {
             "organization_id": organization_id,

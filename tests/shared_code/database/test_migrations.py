@@ -28,6 +28,7 @@ TABLES = {
     "alert_history",
     "data_quality_metrics",
     "ml_predictions",
+    "sessions",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 FOR_THE_JOB_ALONE = {"etl_runs", *STAGING}
@@ -35,6 +36,8 @@ FOR_THE_JOB_ALONE = {"etl_runs", *STAGING}
 # How each table is asked, organization first: by machine, by time, by what a list can be filtered with.
 QUERY_PATHS = [
     ("users", "email"),
+    ("sessions", "id"),
+    ("sessions", "user_id"),
     ("billing_events", "received_at"),
     ("station_locations", "station_id"),
     ("compressor_metadata", "compressor_id"),
@@ -91,7 +94,7 @@ def left_over(connection: Connection) -> dict[str, list[str]]:
         ]
         for catalogue, prefix in catalogues.items()
     }
-    found["pg_policy"] = list(connection.scalars(text("SELECT polname FROM pg_policy")))
+    found["pg_policy"] = list(connection.scalars(text("SELECT polname FROM pg_policy ORDER BY 1")))
     return {catalogue: names for catalogue, names in found.items() if names}
 
 
