@@ -21,9 +21,9 @@ def main(
     demo: Annotated[bool, typer.Option("--demo", help="Let the demo's two owners sign in by e-mail.")] = False,
 ) -> None:
     """Serve the API on this machine."""
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = {"altaviz_public_url": f"http://{f'[{host}]' if ':' in host else host}:{port}"}
     if demo:
-        defaults = {"dev_credentials_enabled": True, "dev_credentials_allow_list": ",".join(DEMO_EMAILS)}
+        defaults |= {"dev_credentials_enabled": True, "dev_credentials_allow_list": ",".join(DEMO_EMAILS)}
     try:
         settings = read_settings(**defaults)
         with listen(host, port) as listener:

@@ -1,10 +1,11 @@
 """What the API must be told before it starts."""
 
 import os
+import re
 import secrets
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
@@ -24,6 +25,7 @@ class AccessSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     altaviz_environment: Literal["development", "staging", "production"] = "development"
+    altaviz_public_url: str = "http://127.0.0.1:7071"
     session_secret: SecretStr | None = None
     dev_credentials_enabled: bool = False
     dev_credentials_allow_list: Annotated[frozenset[str], NoDecode] = frozenset()
@@ -32,6 +34,13 @@ class AccessSettings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [email.strip().lower() for email in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("altaviz_public_url")
+    @classmethod
+    def _only_an_origin(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?", value):
+            raise ValueError("must be like https://altaviz.example, in small letters, without a path")
+        return value
 
     @field_validator("session_secret")
     @classmethod
@@ -47,7 +56,7 @@ class Settings:
 
     access: AccessSettings
     database: DatabaseSettings
-    session_key: str
+    session_key: str = field(repr=False)
 
 
 def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
@@ -81,6 +90,8 @@ def _contradictions(access: AccessSettings, database: DatabaseSettings) -> list[
     if environment != "development":
         if access.dev_credentials_enabled:
             found.append(f"DEV_CREDENTIALS_ENABLED must not be true where ALTAVIZ_ENVIRONMENT is {environment}")
+        if not access.altaviz_public_url.startswith("https://"):
+            found.append(f"ALTAVIZ_PUBLIC_URL must be an https:// address where ALTAVIZ_ENVIRONMENT is {environment}")
         if database.embedded:
             found.append(f"DB_HOST must be set where ALTAVIZ_ENVIRONMENT is {environment}")
     if access.session_secret is None and (environment != "development" or not database.embedded):

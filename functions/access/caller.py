@@ -14,7 +14,7 @@ from functions.access.sessions import Session
 from functions.application import CurrentApplication, Now
 from shared_code.database import transactions
 from shared_code.database.transactions import Read, Write
-from shared_code.errors import UnauthorizedError
+from shared_code.errors import ForbiddenError, UnauthorizedError
 
 COOKIE: Final = "altaviz_session"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
@@ -25,6 +25,7 @@ _cookie = APIKeyCookie(scheme_name="cookie", name=COOKIE, auto_error=False)
 
 
 def presented_session(
+    request: Request,
     application: CurrentApplication,
     now: Now,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
@@ -35,8 +36,11 @@ def presented_session(
     The database has not been asked: this is for operations that do so themselves. All others take `CurrentSession`.
 
     Raises:
+        ForbiddenError: a browser sent the cookie along with another site's request.
         UnauthorizedError: there is none, or it is not to be believed.
     """
+    if cookie and not bearer:
+        _refuse_other_sites(request, application.settings.access.altaviz_public_url)
     token = bearer.credentials if bearer else cookie
     if not token:
         raise UnauthorizedError("sign in first: send `Authorization: Bearer` with a session token, or its cookie")
@@ -47,6 +51,7 @@ PresentedSession = Annotated[Session, Depends(presented_session)]
 
 
 def session_if_any(
+    request: Request,
     application: CurrentApplication,
     now: Now,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
@@ -54,7 +59,7 @@ def session_if_any(
 ) -> Session | None:
     """Return what the caller's token says, or None where none is to be believed."""
     with suppress(UnauthorizedError):
-        return presented_session(application, now, bearer, cookie)
+        return presented_session(request, application, now, bearer, cookie)
     return None
 
 
@@ -94,6 +99,23 @@ def current_session(entered: CurrentlyEntered) -> Session:
 CurrentSession = Annotated[Session, Depends(current_session)]
 
 
+def _refuse_other_sites(request: Request, public_url: str) -> None:
+    """Let a cookie speak for an unsafe request only where the page that sent it is ours.
+
+    Browsers alone send cookies by themselves, and they say in these two headers who made them; no page can change
+    that. A header such as Authorization has to be set by whoever knows the token, so it needs no such question.
+    """
+    if request.method in SAFE_METHODS or request.headers.get("Sec-Fetch-Site") == "same-origin":
+        return
+    ours = {public_url}
+    if _is_loopback(request):
+        ours.add(f"{request.url.scheme}://{request.url.netloc}")
+    if request.headers.get("Origin") not in ours:
+        raise ForbiddenError(
+            "with the cookie, only pages of this site may ask for that; send `Origin`, or a bearer token"
+        )
+
+
 def set_cookie(request: Request, response: Response, token: str) -> None:
     """Give the browser the session to keep."""
     response.set_cookie(
@@ -113,4 +135,11 @@ def clear_cookie(request: Request, response: Response) -> None:
 
 def _needs_secure(request: Request) -> bool:
     """Plain http is for this machine alone, and some browsers keep no Secure cookie there."""
-    return not (request.url.scheme == "http" and request.url.hostname in LOOPBACK)
+    return not (request.url.scheme == "http" and _is_loopback(request))
+
+
+def _is_loopback(request: Request) -> bool:
+    try:
+        return request.url.hostname in LOOPBACK
+    except ValueError:  # a Host header that is none
+        return False

@@ -29,7 +29,7 @@ def get_session(session: CurrentSession) -> Session:
     return session
 
 
-@router.post("/refresh", operation_id="refresh_session", responses=responses(401))
+@router.post("/refresh", operation_id="refresh_session", responses=responses(401, 403))
 def refresh_session(
     claims: PresentedSession, request: Request, response: Response, application: CurrentApplication, now: Now
 ) -> SignedIn:
@@ -46,6 +46,7 @@ def refresh_session(
     "/logout",
     operation_id="sign_out",
     status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(403),
     openapi_extra={"security": [{}]},  # added to the two ways of sending one
 )
 def sign_out(

@@ -75,7 +75,13 @@ def test_an_address_that_is_not_ours_is_said_in_one_sentence(monkeypatch: pytest
 
 
 def test_development_credentials_in_production_are_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ALTAVIZ_ENVIRONMENT": "production", "DB_HOST": "db.example", "SESSION_SECRET": SECRET}.items():
+    environment = {
+        "ALTAVIZ_ENVIRONMENT": "production",
+        "ALTAVIZ_PUBLIC_URL": "https://altaviz.example",
+        "DB_HOST": "db.example",
+        "SESSION_SECRET": SECRET,
+    }
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
     ended = CliRunner().invoke(program, ["--demo"])

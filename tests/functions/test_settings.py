@@ -8,6 +8,7 @@ from shared_code.errors import SettingsError
 
 NAMES = (
     "ALTAVIZ_ENVIRONMENT",
+    "ALTAVIZ_PUBLIC_URL",
     "SESSION_SECRET",
     "DEV_CREDENTIALS_ENABLED",
     "DEV_CREDENTIALS_ALLOW_LIST",
@@ -52,6 +53,7 @@ def test_development_credentials_are_refused_outside_development(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: str
 ) -> None:
     monkeypatch.setenv("ALTAVIZ_ENVIRONMENT", environment)
+    monkeypatch.setenv("ALTAVIZ_PUBLIC_URL", "https://altaviz.example")
     monkeypatch.setenv("DEV_CREDENTIALS_ENABLED", "true")
     monkeypatch.setenv("DB_HOST", "db.example")
     monkeypatch.setenv("SESSION_SECRET", "x" * 32)
@@ -69,7 +71,8 @@ def test_all_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(SettingsError) as refused:
         read_settings(home=tmp_path)
 
-    assert all(name in str(refused.value) for name in ("DEV_CREDENTIALS_ENABLED", "DB_HOST", "SESSION_SECRET"))
+    names = ("DEV_CREDENTIALS_ENABLED", "ALTAVIZ_PUBLIC_URL", "DB_HOST", "SESSION_SECRET")
+    assert all(name in str(refused.value) for name in names)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,3 +93,26 @@ def test_what_is_wrong_is_named_and_not_said_back(monkeypatch: pytest.MonkeyPatc
 
     assert "canary" not in str(refused.value)
     assert all(name in str(refused.value) for name in ("session_secret", "altaviz_environment", "db_type"))
+
+
+@pytest.mark.parametrize(
+    "url", ["altaviz.example", "https://altaviz.example/", "https://altaviz.example/app", "ftp://x", "https://x?y", ""]
+)
+def test_a_public_url_is_an_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str) -> None:
+    monkeypatch.setenv("ALTAVIZ_PUBLIC_URL", url)
+
+    if url:
+        with pytest.raises(SettingsError, match="altaviz_public_url"):
+            read_settings(home=tmp_path)
+    else:
+        assert read_settings(home=tmp_path).access.altaviz_public_url == "http://127.0.0.1:7071"
+
+
+def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SESSION_SECRET", "canary" * 6)
+    monkeypatch.setenv("DB_PASSWORD", "canary")
+
+    settings = read_settings(home=tmp_path)
+
+    assert settings.session_key == "canary" * 6
+    assert "canary" not in f"{settings!r} {settings}"

@@ -20,7 +20,7 @@ from shared_code.database.engines import Database, Role
 from shared_code.database.tables import organizations, users
 from shared_code.database.tables import sessions as session_table
 from tests.factories.fleet import Customer, a_customer, a_session
-from tests.seams.api_client import ApiClient
+from tests.seams.api_client import BASE_URL, ApiClient
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -149,7 +149,7 @@ def test_signing_out_ends_every_token_of_the_session_everywhere_at_once(world: W
     successor = world.refreshed(world.token)
     headers = {
         "header": {"Authorization": f"Bearer {successor}"},
-        "cookie": {"Cookie": f"altaviz_session={successor}"},
+        "cookie": {"Cookie": f"altaviz_session={successor}", "Origin": BASE_URL},
     }[carried]
 
     answer = world.here.post("/api/auth/logout", headers=headers)
@@ -237,7 +237,7 @@ def test_a_read_asks_the_database_three_times(world: World, database: Database) 
 
 
 def test_the_cookie_is_refreshed_too(world: World) -> None:
-    cookie = {"Cookie": f"altaviz_session={world.token}"}
+    cookie = {"Cookie": f"altaviz_session={world.token}", "Origin": BASE_URL}
     answer = replace(world.here, headers=cookie).post("/api/auth/refresh")
 
     assert SimpleCookie(answer.headers["Set-Cookie"])["altaviz_session"].value == answer.json()["token"] != world.token
