@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from functions import problems
 from functions.access import endpoints as access
+from functions.access import guards
 from functions.application import Application, Clock, utc_clock
 from functions.compressors import endpoints as compressors
 from functions.documentation import endpoints as documentation
@@ -33,6 +34,9 @@ def create_app(settings: Settings, database: Callable[[], Database], *, clock: C
     """Return the API; `database` is called when a request first needs it.
 
     There is no lifespan: the Functions host never runs one to its end, so nothing may depend on it.
+
+    Raises:
+        ValueError: an operation is not guarded as the table of roles says.
     """
     app = FastAPI(
         title="Altaviz",
@@ -47,5 +51,6 @@ def create_app(settings: Settings, database: Callable[[], Database], *, clock: C
     problems.register(app)
     for router in ROUTERS:
         app.include_router(router, prefix=problems.PREFIX)
+    guards.refuse_unguarded(app)
     app.add_middleware(Envelope)
     return app

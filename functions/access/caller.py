@@ -9,7 +9,7 @@ from fastapi import Depends, Response, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
-from functions.access import actions, sessions
+from functions.access import actions, roles, sessions
 from functions.access.sessions import Session
 from functions.application import CurrentApplication, Now
 from shared_code.database import transactions
@@ -81,10 +81,19 @@ def enter(request: Request, claims: PresentedSession, application: CurrentApplic
 
     Raises:
         UnauthorizedError: it does not.
+        ForbiddenError: its role may not do this.
     """
     begin = transactions.read if request.method in SAFE_METHODS else transactions.write
     with begin(application.database(), claims.organization_id) as connection:
-        yield Entered(connection, actions.confirm(connection, claims, now=now))
+        session = actions.confirm(connection, claims, now=now)
+        roles.require(operation_id(request), session.role)
+        yield Entered(connection, session)
+
+
+def operation_id(request: Request) -> str:
+    """Return the name of the operation that was routed to; the path, which a client writes, is not asked."""
+    route = request.scope["route"]
+    return route.operation_id or route.name
 
 
 # Below the fifteen connections that a pool of five may grow to: signing in and refreshing open their own.
