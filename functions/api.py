@@ -14,6 +14,7 @@ from functions.documentation import endpoints as documentation
 from functions.envelope import Envelope
 from functions.fleet import endpoints as fleet
 from functions.health import endpoints as health
+from functions.organizations import endpoints as organizations
 from functions.readings import endpoints as readings
 from functions.settings import Settings
 from functions.stations import endpoints as stations
@@ -26,6 +27,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     stations.router,
     compressors.router,
     readings.router,
+    organizations.router,
     documentation.router,
 )
 

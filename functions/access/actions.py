@@ -1,10 +1,11 @@
-"""From a proven identity to a session, and from there to its end."""
+"""From a proven identity to a session and its end; from a key to its organization."""
 
 import re
 from datetime import datetime
 from uuid import uuid4
 
-from functions.access import queries, sessions
+from functions.access import keys, queries, sessions
+from functions.access.keys import Key, PresentedKey, Scope
 from functions.access.queries import Identity, KnownUser
 from functions.access.sessions import REFUSED, Member, Session, Standing
 from functions.billing.plans import plans
@@ -13,7 +14,7 @@ from shared_code.database import transactions
 from shared_code.database.demo import DEVELOPMENT_ISSUER
 from shared_code.database.engines import Database
 from shared_code.database.tables.organizations import Tier, UserRole
-from shared_code.database.transactions import Read, SignIn, Write
+from shared_code.database.transactions import KeyHolder, Read, SignIn, Write
 from shared_code.errors import ConflictError, ForbiddenError, UnauthorizedError
 from shared_code.identifiers import OrganizationId, UserId
 
@@ -108,6 +109,30 @@ def sign_out(*, database: Database, claims: Session, now: datetime) -> None:
     """End a session, for every token of it."""
     with transactions.write(database, claims.organization_id) as connection:
         queries.end_session(connection, claims.organization_id, claims.sid, now=now)
+
+
+def admit_key(connection: KeyHolder, presented: PresentedKey, *, now: datetime) -> tuple[Key, Write]:
+    """Return the key that somebody holds, and the transaction entered as its organization.
+
+    Raises:
+        UnauthorizedError: there is none such, or it has run out.
+    """
+    found = queries.find_api_key(connection, presented.digest, now=now)
+    if found is None:
+        raise UnauthorizedError(keys.REFUSED)
+    organization_id = OrganizationId(found["organization_id"])
+    entered = transactions.enter(connection, organization_id)
+    last_used = found["last_used_at"]
+    if last_used is None or now - last_used >= keys.LAST_USE_PRECISION:
+        queries.record_key_use(entered, organization_id, found["id"], now=now)
+    key = Key(
+        organization_id=organization_id,
+        id=found["id"],
+        name=found["name"],
+        scopes=frozenset(Scope(scope) for scope in found["scopes"].split()),
+        subscription_tier=queries.get_subscription_tier(entered, organization_id),
+    )
+    return key, entered
 
 
 def _member(connection: Write, user: KnownUser) -> Member:

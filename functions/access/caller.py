@@ -1,4 +1,4 @@
-"""Who sent this request: the session it carries, in a header or a cookie."""
+"""Who sent this request: a person whose session it carries, in a header or a cookie, or a machine with its key."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,7 +9,9 @@ from fastapi import Depends, Response, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
-from functions.access import actions, roles, sessions
+from functions.access import actions, keys, roles, sessions
+from functions.access.keys import Key, PresentedKey
+from functions.access.roles import MACHINES_ONLY, PEOPLE_ONLY
 from functions.access.sessions import Session
 from functions.application import CurrentApplication, Now
 from shared_code.database import transactions
@@ -24,27 +26,44 @@ _bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
 _cookie = APIKeyCookie(scheme_name="cookie", name=COOKIE, auto_error=False)
 
 
-def presented_session(
+def presented(
     request: Request,
     application: CurrentApplication,
     now: Now,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     cookie: Annotated[str | None, Security(_cookie)],
-) -> Session:
-    """Return what the caller's token says: a bearer token goes before a cookie, and a bad one is not excused by it.
+) -> Session | PresentedKey:
+    """Return what the caller sent: what a session's token says, or a key.
 
-    The database has not been asked: this is for operations that do so themselves. All others take `CurrentSession`.
+    The header goes before the cookie, and something bad in it is not excused by a good cookie. The database has not
+    been asked yet.
 
     Raises:
         ForbiddenError: a browser sent the cookie along with another site's request.
-        UnauthorizedError: there is none, or it is not to be believed.
+        UnauthorizedError: there is nothing, or it is not to be believed.
     """
+    if bearer and bearer.credentials.startswith(keys.PREFIX):
+        return PresentedKey(keys.digest(bearer.credentials))
     if cookie and not bearer:
         _refuse_other_sites(request, application.settings.access.altaviz_public_url)
     token = bearer.credentials if bearer else cookie
     if not token:
         raise UnauthorizedError("sign in first: send `Authorization: Bearer` with a session token, or its cookie")
     return sessions.verify(token, application.settings.session_key, now=now)
+
+
+Presented = Annotated[Session | PresentedKey, Depends(presented)]
+
+
+def presented_session(sent: Presented) -> Session:
+    """Return what the caller's token says, for operations that ask the database themselves.
+
+    Raises:
+        ForbiddenError: it is a key.
+    """
+    if isinstance(sent, PresentedKey):
+        raise ForbiddenError(PEOPLE_ONLY)
+    return sent
 
 
 PresentedSession = Annotated[Session, Depends(presented_session)]
@@ -57,9 +76,10 @@ def session_if_any(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     cookie: Annotated[str | None, Security(_cookie)],
 ) -> Session | None:
-    """Return what the caller's token says, or None where none is to be believed."""
+    """Return what the caller's token says, or None where there is none to be believed."""
     with suppress(UnauthorizedError):
-        return presented_session(request, application, now, bearer, cookie)
+        sent = presented(request, application, now, bearer, cookie)
+        return None if isinstance(sent, PresentedKey) else sent
     return None
 
 
@@ -68,25 +88,32 @@ SessionIfAny = Annotated[Session | None, Depends(session_if_any)]
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """The transaction of a request, open for the organization of the session that it has confirmed."""
+    """The transaction of a request, open for the organization of the session or key that it has confirmed."""
 
     connection: Read | Write
-    session: Session
+    caller: Session | Key
 
 
-def enter(request: Request, claims: PresentedSession, application: CurrentApplication, now: Now) -> Iterator[Entered]:
-    """Open the one transaction of a request, read-only where its method is safe, and ask it whether the session stands.
+def enter(request: Request, sent: Presented, application: CurrentApplication, now: Now) -> Iterator[Entered]:
+    """Open the one transaction of a request, read-only where its method is safe, and ask it whether the caller stands.
 
     Asking there costs a read no round trip of its own, and what ends a session ends it at once, in every instance.
 
     Raises:
         UnauthorizedError: it does not.
-        ForbiddenError: its role may not do this.
+        ForbiddenError: its role or scope may not do this.
     """
+    database = application.database()
+    if isinstance(sent, PresentedKey):
+        with transactions.key_holder(database, sent.digest) as holder:
+            key, entered = actions.admit_key(holder, sent, now=now)
+            roles.require_scope(operation_id(request), key)
+            yield Entered(entered, key)
+        return
     begin = transactions.read if request.method in SAFE_METHODS else transactions.write
-    with begin(application.database(), claims.organization_id) as connection:
-        session = actions.confirm(connection, claims, now=now)
-        roles.require(operation_id(request), session.role)
+    with begin(database, sent.organization_id) as connection:
+        session = actions.confirm(connection, sent, now=now)
+        roles.require_role(operation_id(request), session.role)
         yield Entered(connection, session)
 
 
@@ -100,12 +127,42 @@ def operation_id(request: Request) -> str:
 CurrentlyEntered = Annotated[Entered, Depends(enter, scope="function", max_concurrency=12)]
 
 
+def current_caller(entered: CurrentlyEntered) -> Session | Key:
+    """Return who asks, confirmed: a person's session or a machine's key; both say whose they are and on which plan."""
+    return entered.caller
+
+
 def current_session(entered: CurrentlyEntered) -> Session:
-    """Return the caller's session, confirmed."""
-    return entered.session
+    """Return the session of the person who asks, confirmed.
+
+    Raises:
+        ForbiddenError: a machine asks.
+    """
+    if isinstance(entered.caller, Key):
+        raise ForbiddenError(PEOPLE_ONLY)
+    return entered.caller
 
 
+CurrentCaller = Annotated[Session | Key, Depends(current_caller)]
 CurrentSession = Annotated[Session, Depends(current_session)]
+
+
+def ingest_key(request: Request, sent: Presented, application: CurrentApplication, now: Now) -> Key:
+    """Return the key that may deliver readings, for an operation that needs no transaction while it takes them.
+
+    Raises:
+        ForbiddenError: a person asks, or the key is for something else.
+        UnauthorizedError: there is no such key.
+    """
+    if not isinstance(sent, PresentedKey):
+        raise ForbiddenError(MACHINES_ONLY)
+    with transactions.key_holder(application.database(), sent.digest) as holder:
+        key, _ = actions.admit_key(holder, sent, now=now)
+        roles.require_scope(operation_id(request), key)
+    return key
+
+
+IngestKey = Annotated[Key, Depends(ingest_key)]
 
 
 def _refuse_other_sites(request: Request, public_url: str) -> None:

@@ -23,7 +23,7 @@ def sign_in_for_development(
     return _signed_in(session, request, response, application)
 
 
-@router.get("/session", operation_id="get_session", responses=responses(401))
+@router.get("/session", operation_id="get_session", responses=responses(401, 403))
 def get_session(session: CurrentSession) -> Session:
     """Say who is asking: the claims of the session."""
     return session

@@ -7,12 +7,11 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from functions.access import caller
-from functions.access.roles import LEAST_ROLE
-from shared_code.database.tables.organizations import UserRole
+from functions.access.roles import ANYBODY, MEMBERS, RULES
 
 
 def refuse_unguarded(app: FastAPI) -> None:
-    """Check that each operation has a row in the table of roles and asks for what the row says.
+    """Check that each operation has a row in the table of roles and asks who asks as the row says.
 
     Raises:
         ValueError: names the operation that would be open, or closed, by mistake.
@@ -24,15 +23,20 @@ def refuse_unguarded(app: FastAPI) -> None:
 
 def _check(route: APIRoute) -> None:
     name = route.operation_id or route.name
-    if name not in LEAST_ROLE:
+    if name not in RULES:
         raise ValueError(f"{name}: has no row in functions/access/roles.py")
-    least, asked = LEAST_ROLE[name], set(_calls(route.dependant))
-    if least is None and caller.enter in asked:
-        raise ValueError(f"{name}: wants a session, and its row says that none is needed")
-    # What confirms the session by itself asks for no role: any will do.
-    enough = {caller.enter, caller.presented_session} if least is UserRole.VIEWER else {caller.enter}
-    if least is not None and not enough & asked:
-        raise ValueError(f"{name}: its row says {least}, and it asks for no session")
+    rule, asked = RULES[name], set(_calls(route.dependant))
+    if rule == ANYBODY:
+        if caller.enter in asked:
+            raise ValueError(f"{name}: wants to know who asks, and its row says that anybody may")
+        return
+    enough: set[object] = {caller.enter}
+    if rule == MEMBERS:  # what confirms the session by itself asks for no role: any will do
+        enough.add(caller.presented_session)
+    if rule.role is None:
+        enough.add(caller.ingest_key)
+    if not enough & asked:
+        raise ValueError(f"{name}: its row says {rule}, and it does not ask who asks")
 
 
 def _calls(dependant: Dependant) -> Iterator[object]:

@@ -1,4 +1,4 @@
-"""SQL of sign-in and sessions."""
+"""SQL of sign-in, sessions, and keys that are presented."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -8,9 +8,9 @@ from sqlalchemy import RowMapping, and_, case, delete, func, insert, null, or_, 
 from sqlalchemy.exc import IntegrityError
 
 from functions.access.sessions import LIFETIME, LONGEST, REFRESH_GRACE, Session
-from shared_code.database.tables import organizations, sessions, users
+from shared_code.database.tables import api_keys, organizations, sessions, users
 from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
-from shared_code.database.transactions import Read, SignIn, Write
+from shared_code.database.transactions import KeyHolder, Read, SignIn, Write
 from shared_code.errors import ConflictError
 from shared_code.identifiers import OrganizationId, UserId
 
@@ -220,4 +220,27 @@ def end_session(connection: Write, organization_id: OrganizationId, session_id: 
             sessions.c.organization_id == organization_id, sessions.c.id == session_id, sessions.c.ended_at.is_(None)
         )
         .values(ended_at=now)
+    )
+
+
+# organization-free: who presents a key proves by it which organization
+def find_api_key(connection: KeyHolder, digest: str, *, now: datetime) -> RowMapping | None:
+    """Return the key of this digest where it is still good, as the newest secret or the one before."""
+    newest = and_(api_keys.c.secret_hash == digest, api_keys.c.expires_at > now)
+    previous = and_(api_keys.c.previous_secret_hash == digest, api_keys.c.previous_until > now)
+    return connection.execute(select(api_keys).where(or_(newest, previous))).mappings().one_or_none()
+
+
+def get_subscription_tier(connection: Read | Write, organization_id: OrganizationId) -> Tier:
+    """Return the plan that an organization is on."""
+    query = select(organizations.c.subscription_tier).where(organizations.c.id == organization_id)
+    return Tier(connection.execute(query).scalar_one())
+
+
+def record_key_use(connection: Write, organization_id: OrganizationId, key_id: UUID, *, now: datetime) -> None:
+    """Note when a key was last used."""
+    connection.execute(
+        update(api_keys)
+        .where(api_keys.c.organization_id == organization_id, api_keys.c.id == key_id)
+        .values(last_used_at=now)
     )

@@ -1,40 +1,82 @@
 """Who may do what: one row for each operation of the API."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from functions.access.keys import Key, Scope
 from shared_code.database.tables.organizations import UserRole
 from shared_code.errors import ForbiddenError
 
 RANKS: Final = (UserRole.VIEWER, UserRole.OPERATOR, UserRole.ADMIN, UserRole.OWNER)
 """Each may do whatever those before it may."""
 
-LEAST_ROLE: Final[Mapping[str, UserRole | None]] = {
-    # None: no session is needed.
-    "check_alive": None,
-    "check_ready": None,
-    "get_openapi_document": None,
-    "show_documentation": None,
-    "sign_in_for_development": None,
-    "sign_out": None,
-    # About oneself.
-    "get_session": UserRole.VIEWER,
-    "refresh_session": UserRole.VIEWER,
+
+PEOPLE_ONLY: Final = "this takes a person's session; an API key cannot do it"
+MACHINES_ONLY: Final = "this takes an API key; people cannot do it"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The least role of a person, and the scope of a machine's key, that an operation takes; None lets none of them in.
+
+    An operation that says neither is open to anybody.
+    """
+
+    role: UserRole | None = None
+    scope: Scope | None = None
+
+
+ANYBODY: Final = Rule()
+READERS: Final = Rule(UserRole.VIEWER, Scope.READ)
+MEMBERS: Final = Rule(UserRole.VIEWER)
+ADMINS: Final = Rule(UserRole.ADMIN)
+
+RULES: Final[Mapping[str, Rule]] = {
+    "check_alive": ANYBODY,
+    "check_ready": ANYBODY,
+    "get_openapi_document": ANYBODY,
+    "show_documentation": ANYBODY,
+    # Oneself.
+    "get_session": MEMBERS,
+    "refresh_session": MEMBERS,
+    "sign_in_for_development": ANYBODY,
+    "sign_out": ANYBODY,
     # The fleet.
-    "get_compressor": UserRole.VIEWER,
-    "get_fleet": UserRole.VIEWER,
-    "list_compressors": UserRole.VIEWER,
-    "list_readings": UserRole.VIEWER,
-    "list_stations": UserRole.VIEWER,
+    "get_compressor": READERS,
+    "get_fleet": READERS,
+    "list_compressors": READERS,
+    "list_readings": READERS,
+    "list_stations": READERS,
+    # The organization.
+    "create_api_key": ADMINS,
+    "list_api_keys": ADMINS,
+    "revoke_api_key": ADMINS,
+    "rotate_api_key": ADMINS,
 }
 
 
-def require(operation_id: str, role: UserRole) -> None:
+def require_role(operation_id: str, role: UserRole) -> None:
     """Let pass only a role that may do this.
 
     Raises:
         ForbiddenError: names the role that it takes.
     """
-    least = LEAST_ROLE[operation_id]
-    if least is not None and RANKS.index(role) < RANKS.index(least):
+    least = RULES[operation_id].role
+    if least is None:
+        raise ForbiddenError(MACHINES_ONLY)
+    if RANKS.index(role) < RANKS.index(least):
         raise ForbiddenError(f"this takes the role {least} or higher; yours here is {role}")
+
+
+def require_scope(operation_id: str, key: Key) -> None:
+    """Let pass only a key that may do this.
+
+    Raises:
+        ForbiddenError: names the scope that it takes.
+    """
+    scope = RULES[operation_id].scope
+    if scope is None:
+        raise ForbiddenError(PEOPLE_ONLY)
+    if scope not in key.scopes:
+        raise ForbiddenError(f"this takes an API key with the scope {scope}")

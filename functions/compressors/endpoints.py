@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from functions import pagination
-from functions.access.caller import CurrentSession
+from functions.access.caller import CurrentCaller
 from functions.compressors import actions, queries
 from functions.compressors.health import Health
 from functions.compressors.schemas import Compressor, CompressorDetail, CompressorPosition
@@ -18,9 +18,9 @@ from shared_code.identifiers import CompressorId, StationId
 router = APIRouter(prefix="/compressors", tags=["compressors"])
 
 
-@router.get("", operation_id="list_compressors", responses=responses(401, 422))
+@router.get("", operation_id="list_compressors", responses=responses(401, 403, 422))
 def list_compressors(
-    session: CurrentSession,
+    caller: CurrentCaller,
     connection: ReadConnection,
     station_id: Annotated[Identifier | None, Query(description="Only machines at this station.")] = None,
     health: Annotated[Health | None, Query(description="Only machines that are so.")] = None,
@@ -31,7 +31,7 @@ def list_compressors(
     after = pagination.decode(cursor, CompressorPosition)
     rows = queries.list_compressors(
         connection,
-        session.organization_id,
+        caller.organization_id,
         station_id=StationId(station_id) if station_id else None,
         health=health,
         after=CompressorId(after.compressor_id) if after else None,
@@ -45,13 +45,13 @@ def list_compressors(
     )
 
 
-@router.get("/{compressor_id}", operation_id="get_compressor", responses=responses(401, 404, 422))
-def get_compressor(session: CurrentSession, connection: ReadConnection, compressor_id: Identifier) -> CompressorDetail:
+@router.get("/{compressor_id}", operation_id="get_compressor", responses=responses(401, 403, 404, 422))
+def get_compressor(caller: CurrentCaller, connection: ReadConnection, compressor_id: Identifier) -> CompressorDetail:
     """Show one machine: its data, its health and why, and its newest windows."""
     described = actions.describe_compressor(
         connection,
-        session.organization_id,
+        caller.organization_id,
         compressor_id=CompressorId(compressor_id),
-        tier=session.subscription_tier,
+        tier=caller.subscription_tier,
     )
     return CompressorDetail.model_validate(described)

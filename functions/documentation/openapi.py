@@ -1,12 +1,20 @@
-"""The OpenAPI document: what FastAPI derives, the shape of problems, and the role that each operation takes."""
+"""The OpenAPI document: what FastAPI derives, the shape of problems, and who may do what."""
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 
-from functions.access.roles import LEAST_ROLE
+from functions.access import keys
+from functions.access.roles import RULES
 from functions.problems import Problem
+
+KEY_SCHEME: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": f"{keys.PREFIX}...",
+    "description": "A machine's key, made at /api/organization/api-keys.",
+}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -14,10 +22,24 @@ def describe(app: FastAPI) -> dict[str, Any]:
     document = deepcopy(app.openapi())
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= {**schema.pop("$defs"), Problem.__name__: schema}
+    document["components"]["securitySchemes"]["api_key"] = KEY_SCHEME
     for methods in document["paths"].values():
         for operation in methods.values():
-            least = LEAST_ROLE[operation["operationId"]]
-            if least is not None:
-                operation["x-least-role"] = least
-                operation["description"] += f"\n\nTakes the role {least} or higher."
+            _say_who_may(operation)
     return document
+
+
+def _say_who_may(operation: dict[str, Any]) -> None:
+    rule = RULES[operation["operationId"]]
+    takers: list[str] = []
+    if rule.role is not None:
+        operation["x-least-role"] = rule.role
+        takers.append(f"the role {rule.role} or higher")
+    if rule.scope is not None:
+        operation["x-key-scope"] = rule.scope
+        takers.append(f"an API key with the scope {rule.scope}")
+        if rule.role is None:
+            operation["security"].clear()
+        operation["security"].append({"api_key": []})
+    if takers:
+        operation["description"] += f"\n\nTakes {', or '.join(takers)}."

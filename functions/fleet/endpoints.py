@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from functions.access.caller import CurrentSession
+from functions.access.caller import CurrentCaller
 from functions.connections import ReadConnection
 from functions.fleet import actions
 from functions.fleet.schemas import FleetOverview
@@ -11,7 +11,7 @@ from functions.problems import responses
 router = APIRouter(tags=["fleet"])
 
 
-@router.get("/fleet", operation_id="get_fleet", responses=responses(401))
-def get_fleet(session: CurrentSession, connection: ReadConnection) -> FleetOverview:
+@router.get("/fleet", operation_id="get_fleet", responses=responses(401, 403))
+def get_fleet(caller: CurrentCaller, connection: ReadConnection) -> FleetOverview:
     """Show the fleet at a glance: machines by health and station, open alerts, and how fresh the data is."""
-    return FleetOverview.model_validate(actions.summarize_fleet(connection, session.organization_id))
+    return FleetOverview.model_validate(actions.summarize_fleet(connection, caller.organization_id))

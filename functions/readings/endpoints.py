@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from functions import pagination
-from functions.access.caller import CurrentSession
+from functions.access.caller import CurrentCaller
 from functions.connections import ReadConnection
 from functions.pagination import DEFAULT_LIMIT, Cursor, Page
 from functions.problems import responses
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/compressors/{compressor_id}/readings", tags=["readin
 
 @router.get("", operation_id="list_readings", responses=responses(401, 403, 404, 422))
 def list_readings(
-    session: CurrentSession,
+    caller: CurrentCaller,
     connection: ReadConnection,
     compressor_id: Identifier,
     window: Annotated[WindowType, Query(description="How much time each item covers.")] = WindowType.HOUR,
@@ -33,10 +33,10 @@ def list_readings(
     position = pagination.decode(cursor, WindowPosition)
     rows = actions.read_windows(
         connection,
-        session.organization_id,
+        caller.organization_id,
         compressor_id=CompressorId(compressor_id),
         window_type=window,
-        tier=session.subscription_tier,
+        tier=caller.subscription_tier,
         period=(start, end),
         resume_after=position.agg_timestamp if position else None,
         limit=limit + 1,

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from functions import pagination
-from functions.access.caller import CurrentSession
+from functions.access.caller import CurrentCaller
 from functions.connections import ReadConnection
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
@@ -14,15 +14,15 @@ from shared_code.identifiers import StationId
 router = APIRouter(prefix="/stations", tags=["stations"])
 
 
-@router.get("", operation_id="list_stations", responses=responses(401, 422))
+@router.get("", operation_id="list_stations", responses=responses(401, 403, 422))
 def list_stations(
-    session: CurrentSession, connection: ReadConnection, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    caller: CurrentCaller, connection: ReadConnection, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[Station]:
     """List the organization's stations in order of id."""
     after = pagination.decode(cursor, StationPosition)
     rows = queries.list_stations(
         connection,
-        session.organization_id,
+        caller.organization_id,
         after=StationId(after.station_id) if after else None,
         limit=limit + 1,
     )

@@ -19,6 +19,8 @@ Write = NewType("Write", Connection)
 """A transaction of one organization that may write; whoever may write may read."""
 SignIn = NewType("SignIn", Connection)
 """A transaction that sees the users of one proven identity, and no organization yet."""
+KeyHolder = NewType("KeyHolder", Connection)
+"""A transaction that sees the one API key that its holder has sent, and no organization yet."""
 JobWrite = NewType("JobWrite", Connection)
 """A transaction of the Spark job, over all organizations."""
 
@@ -54,8 +56,16 @@ def sign_in(database: Database, *, issuer: str, tenant: str, object_id: str) -> 
         yield SignIn(connection)
 
 
-def enter(connection: SignIn, organization_id: OrganizationId) -> Write:
-    """Go on, in the same transaction, as the organization that the identity turned out to belong to."""
+@contextmanager
+def key_holder(database: Database, digest: str) -> Generator[KeyHolder]:
+    """Open a transaction for whoever has sent the API key of this digest."""
+    with database.engine(Role.APP).begin() as connection:
+        connection.execute(_SET, {"name": "app.api_key_hash", "value": digest})
+        yield KeyHolder(connection)
+
+
+def enter(connection: SignIn | KeyHolder, organization_id: OrganizationId) -> Write:
+    """Go on, in the same transaction, as the organization that the identity or the key turned out to belong to."""
     _become(connection, organization_id)
     return Write(connection)
 

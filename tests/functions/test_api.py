@@ -1,6 +1,6 @@
 """Rules that hold for every operation, whichever they are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,6 +10,7 @@ from functions.envelope import SECURITY_HEADERS
 from shared_code.database.engines import Database
 from tests.factories.fleet import Customer, a_customer
 from tests.seams.api_client import ApiClient
+from tests.seams.operations import described, of_nothing
 
 OPEN = {
     "check_alive",
@@ -21,19 +22,13 @@ OPEN = {
 }
 
 
-def described(api: ApiClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in api.get("/api/openapi.json").json()["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
-
-
 def wants_session(operation: dict[str, Any]) -> bool:
     return {} not in operation.get("security", [{}])
 
 
 def test_every_operation_but_the_open_ones_wants_a_session(api: ApiClient) -> None:
     anonymous = {
-        operation["operationId"]: api.request(method, path.format(compressor_id="COMP-001")).status_code
+        operation["operationId"]: api.request(method, of_nothing(path, operation)).status_code
         for method, path, operation in described(api)
     }
 
@@ -55,7 +50,8 @@ def test_every_operation_is_described_with_its_problems(api: ApiClient) -> None:
         problems = {status: answer["content"] for status, answer in operation["responses"].items() if status >= "400"}
         assert all(set(content) == {"application/problem+json"} for content in problems.values())
         if wants_session(operation):
-            assert operation["security"] == [{"bearer": []}, {"cookie": []}]
+            ways = ("bearer", "cookie", "api_key") if "x-key-scope" in operation else ("bearer", "cookie")
+            assert operation["security"] == [{way: []} for way in ways]
             assert "401" in problems
         if "{" in path:
             assert "404" in problems

@@ -1,6 +1,6 @@
 """What lets somebody in, and for how long."""
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index, Table, Uuid
+from sqlalchemy import Column, ForeignKeyConstraint, Index, String, Table, Unicode, UniqueConstraint, Uuid
 
 from shared_code.database.tables.metadata import INSTANT, metadata, organization_id
 
@@ -19,4 +19,23 @@ sessions = Table(
     Column("ended_at", INSTANT),
     ForeignKeyConstraint(["organization_id", "user_id"], ["users.organization_id", "users.id"], ondelete="CASCADE"),
     Index(None, "organization_id", "user_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    organization_id(),
+    Column("id", Uuid(), primary_key=True),
+    Column("name", Unicode(100), nullable=False),
+    Column("prefix", String(30), nullable=False),  # the key's beginning, to tell it from others
+    Column("scopes", String(100), nullable=False),  # names with a space between them
+    Column("secret_hash", String(64), nullable=False),
+    Column("previous_secret_hash", String(64)),  # good until previous_until, while machines are told the new one
+    Column("previous_until", INSTANT),
+    Column("created_at", INSTANT, nullable=False),
+    Column("expires_at", INSTANT, nullable=False),
+    Column("last_used_at", INSTANT),
+    UniqueConstraint("secret_hash"),
+    Index(None, "previous_secret_hash"),
+    Index(None, "organization_id", "created_at", "id"),
 )

@@ -1,48 +1,33 @@
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from fastapi import FastAPI
 
-from functions.access import guards, roles
+from functions.access import guards
 from functions.access.caller import CurrentSession, PresentedSession
-from functions.access.roles import LEAST_ROLE, RANKS
+from functions.access.roles import RANKS, RULES, Rule
 from shared_code.database.engines import Database
 from shared_code.database.tables.organizations import UserRole
 from tests.factories.fleet import Customer, a_customer
 from tests.seams.api_client import ApiClient
+from tests.seams.operations import described, of_nothing
 
 SignIn = Callable[[Customer], ApiClient]
-NOBODY = "00000000-0000-4000-8000-00000000dead"
-
-
-def operations(api: ApiClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in api.get("/api/openapi.json").json()["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
-
-
-def filled_in(path: str, operation: dict[str, Any]) -> str:
-    for parameter in operation.get("parameters", []):
-        if parameter["in"] == "path":
-            value = NOBODY if parameter["schema"].get("format") == "uuid" else "NO-SUCH"
-            path = path.replace(f"{{{parameter['name']}}}", value)
-    return path
 
 
 def test_the_table_names_the_operations_there_are(api: ApiClient) -> None:
-    assert {operation["operationId"] for _, _, operation in operations(api)} == set(LEAST_ROLE)
+    assert {operation["operationId"] for _, _, operation in described(api)} == set(RULES)
 
 
-def test_the_document_says_which_role_an_operation_takes(api: ApiClient) -> None:
-    said = {operation["operationId"]: operation.get("x-least-role") for _, _, operation in operations(api)}
+def test_the_document_says_who_may_do_what(api: ApiClient) -> None:
+    by_name = {operation["operationId"]: operation for _, _, operation in described(api)}
 
-    assert said == dict(LEAST_ROLE)
-    assert all(
-        f"role {least} or higher" in operation["description"]
-        for _, _, operation in operations(api)
-        if (least := LEAST_ROLE[operation["operationId"]])
-    )
+    said = {name: Rule(each.get("x-least-role"), each.get("x-key-scope")) for name, each in by_name.items()}
+
+    assert said == RULES
+    for name, rule in RULES.items():
+        assert rule.role is None or f"the role {rule.role} or higher" in by_name[name]["description"]
+        assert rule.scope is None or f"an API key with the scope {rule.scope}" in by_name[name]["description"]
 
 
 @pytest.mark.parametrize("role", UserRole)
@@ -51,12 +36,12 @@ def test_each_role_may_do_what_its_rank_allows_and_no_more(
 ) -> None:
     allowed: dict[str, bool] = {}
     expected: dict[str, bool] = {}
-    for method, path, operation in operations(api):
-        least = LEAST_ROLE[operation["operationId"]]
+    for method, path, operation in described(api):
+        least = RULES[operation["operationId"]].role
         if least is None:
             continue
         client = signed_in(a_customer(database, role=role))
-        answer = client.request(method, filled_in(path, operation))
+        answer = client.request(method, of_nothing(path, operation))
         refused = answer.status_code == 403 and answer.json()["detail"].startswith("this takes the role")
         assert answer.status_code != 401
         allowed[operation["operationId"]] = not refused
@@ -78,16 +63,15 @@ def token_asks(_: PresentedSession) -> None: ...
     ("name", "endpoint", "complaint"),
     [
         ("brand_new", session_asks, "has no row"),
-        ("get_fleet", nobody_asks, "asks for no session"),
-        ("check_alive", session_asks, "none is needed"),
-        ("only_owners", token_asks, "asks for no session"),
+        ("get_fleet", nobody_asks, "does not ask who asks"),
+        ("check_alive", session_asks, "anybody may"),
+        ("only_owners", token_asks, "does not ask who asks"),
     ],
 )
 def test_an_application_whose_operations_disagree_with_the_table_does_not_start(
     monkeypatch: pytest.MonkeyPatch, name: str, endpoint: Callable[..., None], complaint: str
 ) -> None:
-    monkeypatch.setattr(roles, "LEAST_ROLE", {**LEAST_ROLE, "only_owners": UserRole.OWNER})
-    monkeypatch.setattr(guards, "LEAST_ROLE", roles.LEAST_ROLE)
+    monkeypatch.setattr(guards, "RULES", {**RULES, "only_owners": Rule(UserRole.OWNER)})
     app = FastAPI()
     app.get("/x", operation_id=name)(endpoint)
 

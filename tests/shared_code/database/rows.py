@@ -11,6 +11,7 @@ from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import (
     alert_history,
+    api_keys,
     billing_events,
     compressor_metadata,
     data_quality_metrics,
@@ -80,6 +81,17 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "refreshed_at": THEN,
             "expires_at": THEN,
             "ends_at": THEN,
+        },
+        api_keys: {
+            "organization_id": organization_id,
+            "id": uuid4(),
+            "name": "A Gateway",
+            "prefix": "altaviz_key_abcdef",
+            "scopes": "ingest",
+            "secret_hash": f"{organization_id.hex}-new",
+            "previous_secret_hash": f"{organization_id.hex}-old",
+            "created_at": THEN,
+            "expires_at": THEN,
         },
         billing_events: {
             "organization_id": organization_id,

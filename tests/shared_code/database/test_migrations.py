@@ -29,6 +29,7 @@ TABLES = {
     "data_quality_metrics",
     "ml_predictions",
     "sessions",
+    "api_keys",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 FOR_THE_JOB_ALONE = {"etl_runs", *STAGING}
@@ -38,6 +39,7 @@ QUERY_PATHS = [
     ("users", "email"),
     ("sessions", "id"),
     ("sessions", "user_id"),
+    ("api_keys", "created_at", "id"),
     ("billing_events", "received_at"),
     ("station_locations", "station_id"),
     ("compressor_metadata", "compressor_id"),

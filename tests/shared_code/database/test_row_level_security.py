@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, Programm
 
 from shared_code.database import transactions
 from shared_code.database.engines import Database, Role
-from shared_code.database.tables import organizations, users
+from shared_code.database.tables import api_keys, organizations, users
 from shared_code.identifiers import OrganizationId
 from tests.shared_code.database.rows import STAGING, TENANT_TABLES, VIEWS, organization_column, rows_of
 
@@ -24,6 +24,11 @@ OF_THE_IDENTITY = " AND ".join(
     f"((identity_{part})::text = current_setting('app.identity_{part}'::text, true))"
     for part in ("issuer", "tenant", "object")
 )
+OF_THE_KEY = " OR ".join(
+    f"(({column})::text = current_setting('app.api_key_hash'::text, true))"
+    for column in ("secret_hash", "previous_secret_hash")
+)
+BEFORE_THE_ORGANIZATION_IS_KNOWN = {"users": OF_THE_IDENTITY, "api_keys": OF_THE_KEY}
 
 Begin = Callable[[Database, OrganizationId], AbstractContextManager[Connection]]
 
@@ -53,8 +58,9 @@ def weaknesses(connection: Connection) -> list[str]:
     ):
         own = OF_THE_ORGANIZATION.format("id" if table == "organizations" else "organization_id")
         needed: set[tuple[object, ...]] = {("{public}", "PERMISSIVE", "ALL", own, own)}
-        if table == "users":
-            needed.add(("{altaviz_app}", "PERMISSIVE", "SELECT", f"({OF_THE_IDENTITY})", None))
+        if table in BEFORE_THE_ORGANIZATION_IS_KNOWN:
+            proof = BEFORE_THE_ORGANIZATION_IS_KNOWN[table]
+            needed.add(("{altaviz_app}", "PERMISSIVE", "SELECT", f"({proof})", None))
         for_others = {policy for policy in policies.get(table, set()) if policy[0] != "{altaviz_etl}"}
         if not enabled:
             found.append(f"{table}: row-level security is off")
@@ -108,7 +114,8 @@ def seen_without_an_organization(connection: Connection) -> dict[str, int]:
 
 def carried(connection: Connection) -> dict[str, str]:
     """Return what a connection still holds of the transactions before."""
-    names = ("app.organization_id", "app.identity_issuer", "app.identity_tenant", "app.identity_object")
+    settings = ("organization_id", "identity_issuer", "identity_tenant", "identity_object", "api_key_hash")
+    names = [f"app.{setting}" for setting in settings]
     values = {name: connection.scalar(text("SELECT current_setting(:name, true)"), {"name": name}) for name in names}
     return {name: value for name, value in values.items() if value}
 
@@ -426,3 +433,33 @@ def test_after_sign_in_the_transaction_goes_on_as_the_organization(database: Dat
         entered = transactions.enter(connection, ours)
 
         assert [whose(entered, relation) for relation in EVERY_RELATION] == [{ours}] * len(EVERY_RELATION)
+
+
+@pytest.mark.usefixtures("theirs")
+@pytest.mark.parametrize("secret", ["new", "old"])
+def test_the_holder_of_a_key_sees_that_key_and_nothing_else(
+    single: Database, ours: OrganizationId, secret: str
+) -> None:
+    with transactions.key_holder(single, f"{ours.hex}-{secret}") as connection:
+        used = backend(connection)
+        assert whose(connection, api_keys) == {ours}
+        assert seen_without_an_organization(connection) == {"api_keys": 1}
+
+    assert_nothing_is_left(single, used)
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize("digest", ["", "other", "%"])
+def test_who_holds_no_key_sees_none(database: Database, digest: str) -> None:
+    with transactions.key_holder(database, digest) as connection:
+        assert seen_without_an_organization(connection) == {}
+
+
+def test_the_holder_of_a_key_cannot_change_it_before_it_enters(database: Database, ours: OrganizationId) -> None:
+    wider = update(api_keys).values(scopes="ingest read")
+    with transactions.key_holder(database, f"{ours.hex}-new") as connection:
+        before = connection.execute(wider).rowcount
+        after = transactions.enter(connection, ours).execute(wider).rowcount
+        connection.rollback()
+
+    assert (before, after) == (0, 1)

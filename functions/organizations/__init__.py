@@ -1,0 +1,1 @@
+"""The organization itself: who and what may act for it."""
