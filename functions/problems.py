@@ -19,6 +19,7 @@ from shared_code.errors import (
     InvalidError,
     NotFoundError,
     UnauthorizedError,
+    UnavailableError,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -30,6 +31,7 @@ _STATUS: Final[Mapping[type[AltavizError], HTTPStatus]] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     InvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 

@@ -50,6 +50,19 @@ class AccessSettings(BaseSettings):
         return value
 
 
+class MailSettings(BaseSettings):
+    """How e-mail is sent; without a host none is, and whoever would have been written to is told by the inviter."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    smtp_host: str | None = None
+    smtp_port: int = 587
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str | None = None
+    smtp_starttls: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the API is told, checked."""
@@ -57,6 +70,7 @@ class Settings:
     access: AccessSettings
     database: DatabaseSettings
     session_key: str = field(repr=False)
+    mail: MailSettings = field(default_factory=MailSettings)
 
 
 def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
@@ -69,11 +83,14 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
     absent = {name: value for name, value in defaults.items() if not os.environ.get(name.upper())}
     access = _attempt(AccessSettings, complaints, **absent)
     database = _attempt(DatabaseSettings, complaints)
+    mail = _attempt(MailSettings, complaints)
     if access is not None and database is not None:
         complaints += _contradictions(access, database)
-    if complaints or access is None or database is None:
+    if access is not None and mail is not None:
+        complaints += _mail_contradictions(access, mail)
+    if complaints or access is None or database is None or mail is None:
         raise SettingsError("; ".join(complaints))
-    return Settings(access, database, _session_key(access, home))
+    return Settings(access, database, _session_key(access, home), mail)
 
 
 def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) -> SettingsT | None:
@@ -96,6 +113,15 @@ def _contradictions(access: AccessSettings, database: DatabaseSettings) -> list[
             found.append(f"DB_HOST must be set where ALTAVIZ_ENVIRONMENT is {environment}")
     if access.session_secret is None and (environment != "development" or not database.embedded):
         found.append(f"SESSION_SECRET must be set, to at least {MIN_SECRET_BYTES} random bytes")
+    return found
+
+
+def _mail_contradictions(access: AccessSettings, mail: MailSettings) -> list[str]:
+    found: list[str] = []
+    if mail.smtp_host is not None and mail.smtp_from is None:
+        found.append("SMTP_FROM must be set where SMTP_HOST is")
+    if mail.smtp_host is not None and not mail.smtp_starttls and access.altaviz_environment != "development":
+        found.append(f"SMTP_STARTTLS must not be false where ALTAVIZ_ENVIRONMENT is {access.altaviz_environment}")
     return found
 
 

@@ -29,5 +29,9 @@ class InvalidError(AltavizError):
         self.field = field
 
 
+class UnavailableError(AltavizError):
+    """Something that this depends on does not answer, or is not set up."""
+
+
 class SettingsError(AltavizError):
     """The program is not set up; the sentence names every setting to mend."""

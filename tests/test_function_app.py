@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from http.cookies import SimpleCookie
@@ -21,25 +22,45 @@ from tests.factories.fleet import a_compressor, a_customer, a_station
 from tests.seams.functions_host import Answer, FunctionsHost
 
 EXPECTED = {
+    "accept_invitation": ("POST", "/api/invitations/accept"),
+    "change_member_role": ("PATCH", "/api/organization/members/{user_id}"),
     "check_alive": ("GET", "/api/health"),
     "check_ready": ("GET", "/api/health/ready"),
     "create_api_key": ("POST", "/api/organization/api-keys"),
+    "create_invitation": ("POST", "/api/organization/invitations"),
     "get_compressor": ("GET", "/api/compressors/{compressor_id}"),
     "get_fleet": ("GET", "/api/fleet"),
     "get_openapi_document": ("GET", "/api/openapi.json"),
+    "get_organization": ("GET", "/api/organization"),
     "get_session": ("GET", "/api/auth/session"),
     "list_api_keys": ("GET", "/api/organization/api-keys"),
     "list_compressors": ("GET", "/api/compressors"),
+    "list_invitations": ("GET", "/api/organization/invitations"),
+    "list_members": ("GET", "/api/organization/members"),
+    "list_my_organizations": ("GET", "/api/auth/organizations"),
     "list_readings": ("GET", "/api/compressors/{compressor_id}/readings"),
     "list_stations": ("GET", "/api/stations"),
     "refresh_session": ("POST", "/api/auth/refresh"),
+    "remove_member": ("DELETE", "/api/organization/members/{user_id}"),
+    "rename_organization": ("PATCH", "/api/organization"),
     "revoke_api_key": ("DELETE", "/api/organization/api-keys/{key_id}"),
+    "revoke_invitation": ("DELETE", "/api/organization/invitations/{invitation_id}"),
     "rotate_api_key": ("POST", "/api/organization/api-keys/{key_id}/rotate"),
     "show_documentation": ("GET", "/api/docs"),
     "sign_in_for_development": ("POST", "/api/auth/dev"),
     "sign_out": ("POST", "/api/auth/logout"),
+    "switch_organization": ("POST", "/api/auth/session"),
 }
-WANT_A_BODY = {"create_api_key", "rotate_api_key"}
+WANT_A_BODY = {
+    "accept_invitation",
+    "change_member_role",
+    "create_api_key",
+    "create_invitation",
+    "rename_organization",
+    "rotate_api_key",
+    "switch_organization",
+}
+OF_NOTHING: defaultdict[str, object] = defaultdict(lambda: UUID(int=0), compressor_id="NO-SUCH")
 
 
 def started(monkeypatch: pytest.MonkeyPatch, **environment: str) -> FunctionsHost:
@@ -134,7 +155,7 @@ def test_each_operation_answers_through_its_own_function(host: FunctionsHost, na
     answer = (
         sign_in(host)
         if name == "sign_in_for_development"
-        else call(host, method, path.format(compressor_id="NO-SUCH", key_id=UUID(int=0)), token(host))
+        else call(host, method, path.format_map(OF_NOTHING), token(host))
     )
     usual = 422 if name in WANT_A_BODY else 404 if "{" in path else 200
 

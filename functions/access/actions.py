@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from functions.access import keys, queries, sessions
 from functions.access.keys import Key, PresentedKey, Scope
-from functions.access.queries import Identity, KnownUser
+from functions.access.queries import Identity, KnownUser, Person
 from functions.access.sessions import REFUSED, Member, Session, Standing
 from functions.billing.plans import plans
 from functions.settings import AccessSettings
@@ -15,7 +15,7 @@ from shared_code.database.demo import DEVELOPMENT_ISSUER
 from shared_code.database.engines import Database
 from shared_code.database.tables.organizations import Tier, UserRole
 from shared_code.database.transactions import KeyHolder, Read, SignIn, Write
-from shared_code.errors import ConflictError, ForbiddenError, UnauthorizedError
+from shared_code.errors import ConflictError, ForbiddenError, NotFoundError, UnauthorizedError
 from shared_code.identifiers import OrganizationId, UserId
 
 DEVELOPMENT_TENANT = "development"
@@ -47,12 +47,53 @@ def _sign_in(database: Database, identity: Identity, email: str, now: datetime) 
     with transactions.sign_in(
         database, issuer=identity.issuer, tenant=identity.tenant, object_id=identity.object_id
     ) as connection:
-        user = queries.find_user(connection, identity) or _found_organization(connection, identity, email, now)
-        entered = transactions.enter(connection, user.organization_id)
-        queries.record_sign_in(entered, user.organization_id, user.user_id, now=now)
-        session = sessions.start(_member(entered, user), now=now)
-        queries.add_session(entered, user.organization_id, session, now=now)
+        known = queries.list_users(connection, identity)
+        user = known[0] if known else _found_organization(connection, identity, email, now)
+        return begin_session(connection, user, now=now)
+
+
+def begin_session(connection: SignIn, user: KnownUser, *, now: datetime) -> Session:
+    """Begin a session of somebody who has proven who they are, in one of their organizations."""
+    entered = transactions.enter(connection, user.organization_id)
+    queries.record_sign_in(entered, user.organization_id, user.user_id, now=now)
+    session = sessions.start(_member(entered, user), now=now)
+    queries.add_session(entered, user.organization_id, session, now=now)
     return session
+
+
+def prove_again(connection: Read | Write, session: Session) -> tuple[SignIn, Identity]:
+    """Let a member's transaction see the same person's places in other organizations; return who they are there."""
+    identity = queries.get_identity(connection, session.organization_id, session.sub)
+    proven = transactions.identify(
+        connection, issuer=identity.issuer, tenant=identity.tenant, object_id=identity.object_id
+    )
+    return proven, identity
+
+
+def list_organizations(connection: Read, session: Session) -> list[Member]:
+    """Return who the caller is in each organization that they belong to, the one last used first."""
+    proven, identity = prove_again(connection, session)
+    return [
+        _member(transactions.enter(proven, user.organization_id), user) for user in queries.list_users(proven, identity)
+    ]
+
+
+def switch_organization(
+    connection: Write, session: Session, *, organization_id: OrganizationId, now: datetime
+) -> Session:
+    """End the session, and begin one of the same person in another organization of theirs.
+
+    Raises:
+        NotFoundError: they belong to no such organization.
+    """
+    queries.end_session(connection, session.organization_id, session.sid, now=now)
+    proven, identity = prove_again(connection, session)
+    user = next(
+        (each for each in queries.list_users(proven, identity) if each.organization_id == organization_id), None
+    )
+    if user is None:
+        raise NotFoundError("you belong to no such organization")
+    return begin_session(proven, user, now=now)
 
 
 def confirm(connection: Read | Write, claims: Session, *, now: datetime) -> Session:
@@ -136,8 +177,8 @@ def admit_key(connection: KeyHolder, presented: PresentedKey, *, now: datetime) 
 
 
 def _member(connection: Write, user: KnownUser) -> Member:
-    found = queries.get_member(connection, user.organization_id, user.user_id)
-    return Member.model_validate(dict(found), by_alias=False, by_name=True)
+    found = dict(queries.get_member(connection, user.organization_id, user.user_id))
+    return Member.model_validate({name: found[name] for name in Member.model_fields}, by_alias=False, by_name=True)
 
 
 def _found_organization(connection: SignIn, identity: Identity, email: str, now: datetime) -> KnownUser:
@@ -153,5 +194,13 @@ def _found_organization(connection: SignIn, identity: Identity, email: str, now:
         max_compressors=plans()[Tier.FREE].max_compressors,
         now=now,
     )
-    queries.add_owner(entered, organization_id, user_id=user_id, identity=identity, email=email, name=name, now=now)
+    queries.add_user(
+        entered,
+        organization_id,
+        Person(identity, email, name),
+        user_id=user_id,
+        role=UserRole.OWNER,
+        founder=True,
+        now=now,
+    )
     return KnownUser(organization_id, user_id)

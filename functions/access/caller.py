@@ -12,8 +12,9 @@ from starlette.requests import Request
 from functions.access import actions, keys, roles, sessions
 from functions.access.keys import Key, PresentedKey
 from functions.access.roles import MACHINES_ONLY, PEOPLE_ONLY
+from functions.access.schemas import SignedIn
 from functions.access.sessions import Session
-from functions.application import CurrentApplication, Now
+from functions.application import Application, CurrentApplication, Now
 from shared_code.database import transactions
 from shared_code.database.transactions import Read, Write
 from shared_code.errors import ForbiddenError, UnauthorizedError
@@ -147,6 +148,20 @@ CurrentCaller = Annotated[Session | Key, Depends(current_caller)]
 CurrentSession = Annotated[Session, Depends(current_session)]
 
 
+def open_read(entered: CurrentlyEntered) -> Read:
+    """Return the request's transaction, to read in."""
+    return Read(entered.connection)
+
+
+def open_write(entered: CurrentlyEntered) -> Write:
+    """Return the request's transaction, to write in; that of a GET refuses."""
+    return Write(entered.connection)
+
+
+ReadConnection = Annotated[Read, Depends(open_read)]
+WriteConnection = Annotated[Write, Depends(open_write)]
+
+
 def ingest_key(request: Request, sent: Presented, application: CurrentApplication, now: Now) -> Key:
     """Return the key that may deliver readings, for an operation that needs no transaction while it takes them.
 
@@ -182,8 +197,9 @@ def _refuse_other_sites(request: Request, public_url: str) -> None:
         )
 
 
-def set_cookie(request: Request, response: Response, token: str) -> None:
-    """Give the browser the session to keep."""
+def hand_over(session: Session, request: Request, response: Response, application: Application) -> SignedIn:
+    """Sign a session, give it to the browser to keep, and return it for other clients."""
+    token = sessions.sign(session, application.settings.session_key)
     response.set_cookie(
         COOKIE,
         token,
@@ -192,6 +208,7 @@ def set_cookie(request: Request, response: Response, token: str) -> None:
         httponly=True,
         samesite="lax",
     )
+    return SignedIn(token=token, expiresAt=session.expires_at)
 
 
 def clear_cookie(request: Request, response: Response) -> None:

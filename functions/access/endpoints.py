@@ -2,12 +2,20 @@
 
 from fastapi import APIRouter, Request, Response, status
 
-from functions.access import actions, caller, sessions
-from functions.access.caller import CurrentSession, PresentedSession, SessionIfAny
-from functions.access.schemas import DevelopmentSignIn, SignedIn
+from functions.access import actions, caller
+from functions.access.caller import (
+    CurrentSession,
+    PresentedSession,
+    ReadConnection,
+    SessionIfAny,
+    WriteConnection,
+)
+from functions.access.schemas import DevelopmentSignIn, MyOrganization, OrganizationChoice, SignedIn
 from functions.access.sessions import Session
-from functions.application import Application, CurrentApplication, Now
+from functions.application import CurrentApplication, Now
+from functions.pagination import Page
 from functions.problems import responses
+from shared_code.identifiers import OrganizationId
 
 router = APIRouter(prefix="/auth", tags=["access"])
 
@@ -20,13 +28,37 @@ def sign_in_for_development(
     session = actions.sign_in_for_development(
         database=application.database(), settings=application.settings.access, email=body.email, now=now
     )
-    return _signed_in(session, request, response, application)
+    return caller.hand_over(session, request, response, application)
 
 
 @router.get("/session", operation_id="get_session", responses=responses(401, 403))
 def get_session(session: CurrentSession) -> Session:
     """Say who is asking: the claims of the session."""
     return session
+
+
+@router.post("/session", operation_id="switch_organization", responses=responses(401, 403, 404, 422))
+def switch_organization(
+    session: CurrentSession,
+    connection: WriteConnection,
+    request: Request,
+    response: Response,
+    application: CurrentApplication,
+    now: Now,
+    body: OrganizationChoice,
+) -> SignedIn:
+    """Go on in another organization that the caller belongs to; the session here ends. Signing in leads there next."""
+    begun = actions.switch_organization(
+        connection, session, organization_id=OrganizationId(body.organization_id), now=now
+    )
+    return caller.hand_over(begun, request, response, application)
+
+
+@router.get("/organizations", operation_id="list_my_organizations", responses=responses(401, 403))
+def list_my_organizations(session: CurrentSession, connection: ReadConnection) -> Page[MyOrganization]:
+    """List the organizations that the caller belongs to, the one last used first; there is never a next page."""
+    places = actions.list_organizations(connection, session)
+    return Page(items=[MyOrganization.model_validate(place, from_attributes=True) for place in places], next=None)
 
 
 @router.post("/refresh", operation_id="refresh_session", responses=responses(401, 403))
@@ -39,7 +71,7 @@ def refresh_session(
     a refresh of the old token ends the session: somebody else may have it.
     """
     session = actions.refresh(database=application.database(), claims=claims, now=now)
-    return _signed_in(session, request, response, application)
+    return caller.hand_over(session, request, response, application)
 
 
 @router.post(
@@ -56,9 +88,3 @@ def sign_out(
     if claims is not None:
         actions.sign_out(database=application.database(), claims=claims, now=now)
     caller.clear_cookie(request, response)
-
-
-def _signed_in(session: Session, request: Request, response: Response, application: Application) -> SignedIn:
-    token = sessions.sign(session, application.settings.session_key)
-    caller.set_cookie(request, response, token)
-    return SignedIn(token=token, expiresAt=session.expires_at)

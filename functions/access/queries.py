@@ -23,6 +23,14 @@ class Identity(NamedTuple):
     object_id: str
 
 
+class Person(NamedTuple):
+    """Somebody, by their identity and by what is shown of them."""
+
+    identity: Identity
+    email: str
+    name: str
+
+
 class KnownUser(NamedTuple):
     """A user, and the organization that they belong to."""
 
@@ -31,16 +39,26 @@ class KnownUser(NamedTuple):
 
 
 # organization-free: sign-in knows an identity before it knows an organization
-def find_user(connection: SignIn, identity: Identity) -> KnownUser | None:
-    """Return whose identity this is, or None for somebody new."""
-    found = connection.execute(
-        select(users.c.organization_id, users.c.id).where(
+def list_users(connection: SignIn, identity: Identity) -> list[KnownUser]:
+    """Return who this identity is in each of its organizations, the one last used first."""
+    query = (
+        select(users.c.organization_id, users.c.id)
+        .where(
             users.c.identity_issuer == identity.issuer,
             users.c.identity_tenant == identity.tenant,
             users.c.identity_object == identity.object_id,
         )
-    ).one_or_none()
-    return KnownUser(OrganizationId(found.organization_id), UserId(found.id)) if found else None
+        .order_by(func.coalesce(users.c.last_login_at, users.c.created_at).desc(), users.c.organization_id)
+    )
+    return [KnownUser(OrganizationId(row.organization_id), UserId(row.id)) for row in connection.execute(query)]
+
+
+def get_identity(connection: Read | Write, organization_id: OrganizationId, user_id: UserId) -> Identity:
+    """Return who a member is beyond this organization."""
+    query = select(users.c.identity_issuer, users.c.identity_tenant, users.c.identity_object).where(
+        users.c.organization_id == organization_id, users.c.id == user_id
+    )
+    return Identity(*connection.execute(query).one())
 
 
 def get_member(connection: Read | Write, organization_id: OrganizationId, user_id: UserId) -> RowMapping:
@@ -49,6 +67,7 @@ def get_member(connection: Read | Write, organization_id: OrganizationId, user_i
         select(
             users.c.id.label("sub"),
             users.c.email,
+            users.c.name,
             users.c.role,
             organizations.c.id.label("organization_id"),
             organizations.c.name.label("organization_name"),
@@ -84,17 +103,17 @@ def add_organization(
     )
 
 
-def add_owner(
+def add_user(
     connection: Write,
     organization_id: OrganizationId,
+    person: Person,
     *,
     user_id: UserId,
-    identity: Identity,
-    email: str,
-    name: str,
+    role: UserRole,
+    founder: bool,
     now: datetime,
 ) -> None:
-    """Add the organization's owner.
+    """Add a person to the organization.
 
     Raises:
         ConflictError: the identity has become a user in the meantime; the transaction is of no more use.
@@ -104,17 +123,18 @@ def add_owner(
             insert(users).values(
                 organization_id=organization_id,
                 id=user_id,
-                email=email,
-                name=name,
-                identity_issuer=identity.issuer,
-                identity_tenant=identity.tenant,
-                identity_object=identity.object_id,
-                role=UserRole.OWNER,
+                email=person.email,
+                name=person.name,
+                identity_issuer=person.identity.issuer,
+                identity_tenant=person.identity.tenant,
+                identity_object=person.identity.object_id,
+                role=role,
+                founder=founder,
                 created_at=now,
             )
         )
     except IntegrityError as error:
-        raise ConflictError("this identity is a user already") from error
+        raise ConflictError("you belong to this organization already") from error
 
 
 def record_sign_in(connection: Write, organization_id: OrganizationId, user_id: UserId, *, now: datetime) -> None:

@@ -39,9 +39,11 @@ RULES: Final[Mapping[str, Rule]] = {
     "show_documentation": ANYBODY,
     # Oneself.
     "get_session": MEMBERS,
+    "list_my_organizations": MEMBERS,
     "refresh_session": MEMBERS,
     "sign_in_for_development": ANYBODY,
     "sign_out": ANYBODY,
+    "switch_organization": MEMBERS,
     # The fleet.
     "get_compressor": READERS,
     "get_fleet": READERS,
@@ -49,9 +51,18 @@ RULES: Final[Mapping[str, Rule]] = {
     "list_readings": READERS,
     "list_stations": READERS,
     # The organization.
+    "accept_invitation": MEMBERS,  # of another organization as yet
+    "change_member_role": ADMINS,
     "create_api_key": ADMINS,
+    "create_invitation": ADMINS,
+    "get_organization": READERS,
     "list_api_keys": ADMINS,
+    "list_invitations": ADMINS,
+    "list_members": MEMBERS,
+    "remove_member": MEMBERS,  # oneself; others take an admin
+    "rename_organization": ADMINS,
     "revoke_api_key": ADMINS,
+    "revoke_invitation": ADMINS,
     "rotate_api_key": ADMINS,
 }
 

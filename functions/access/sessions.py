@@ -5,15 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
-import jwt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from functions.access import tokens
 from shared_code.database.tables.organizations import Tier, UserRole
 from shared_code.errors import UnauthorizedError
 from shared_code.identifiers import OrganizationId, UserId
 
-ALGORITHM: Final = "HS256"
-ISSUER: Final = "altaviz"
 AUDIENCE: Final = "altaviz-api"
 LIFETIME: Final = timedelta(hours=8)
 """How long a token is believed; a refresh makes another."""
@@ -24,7 +22,6 @@ REFRESH_GRACE: Final = timedelta(seconds=60)
 REFUSED: Final = "the session is not valid or has ended; sign in again"
 CLOCK_LEEWAY: Final = timedelta(seconds=60)
 """How far ahead the clock of another instance that issued the token may be."""
-MAX_TOKEN_LENGTH: Final = 4096
 
 # Read from text, where everything else must arrive as the type it is.
 _Parsed = Field(strict=False)
@@ -48,7 +45,7 @@ class Session(Member):
 
     iat: int
     exp: int
-    iss: Literal["altaviz"] = ISSUER
+    iss: Literal["altaviz"] = tokens.ISSUER
     aud: Literal["altaviz-api"] = AUDIENCE
     sid: Annotated[UUID, _Parsed]
     jti: Annotated[UUID, _Parsed]
@@ -95,8 +92,7 @@ def issue(member: Member, *, sid: UUID, jti: UUID, issued_at: datetime, expires_
 
 def sign(session: Session, key: str) -> str:
     """Return the session as a token; its characters are safe in headers and cookies."""
-    claims = session.model_dump(mode="json", by_alias=True)
-    return jwt.encode(claims, key, algorithm=ALGORITHM)  # pyright: ignore[reportUnknownMemberType] - no cryptography
+    return tokens.sign(session.model_dump(mode="json", by_alias=True), key)
 
 
 def verify(token: str, key: str, *, now: datetime) -> Session:
@@ -112,21 +108,9 @@ def verify(token: str, key: str, *, now: datetime) -> Session:
 
 
 def _read(token: str, key: str) -> Session | None:
-    if len(token) > MAX_TOKEN_LENGTH:
-        return None
     try:
-        claims = jwt.decode(  # pyright: ignore[reportUnknownMemberType] - no cryptography
-            token,
-            key,
-            algorithms=[ALGORITHM],
-            audience=AUDIENCE,
-            issuer=ISSUER,
-            # Times are checked against the clock that is passed in, below; PyJWT would read the system's.
-            options={"strict_aud": True, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
-        )
-        return Session.model_validate(claims, by_alias=True, by_name=False)
-    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-        # Headers are read before the signature is: nested JSON or odd types there raise what PyJWT does not foresee.
+        return Session.model_validate(tokens.read(token, key, audience=AUDIENCE), by_alias=True, by_name=False)
+    except ValidationError:
         return None
 
 

@@ -1,12 +1,15 @@
 """Shapes of the organization's operations."""
 
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from functions.access.keys import Scope
+from functions.access.schemas import Email
 from functions.pagination import Position
+from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
 
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
@@ -56,8 +59,85 @@ class IssuedApiKey(ApiKey):
     key: Annotated[str, Field(description="To be sent as `Authorization: Bearer`.")]
 
 
-class ApiKeyPosition(Position):
-    """Keys are listed in the order in which they were made."""
+class CreatedPosition(Position):
+    """Keys, members and invitations are listed in the order in which they came to be."""
 
     created_at: AwareDatetime
     id: UUID
+
+
+class Organization(BaseModel):
+    """The organization and its plan; `max_compressors` is null where there is no limit."""
+
+    id: UUID
+    name: str
+    slug: str
+    subscription_tier: Tier
+    subscription_status: SubscriptionStatus
+    max_compressors: int | None
+    created_at: AwareDatetime
+
+
+class NewName(Body):
+    """Another name for the organization."""
+
+    name: Annotated[Name, Field(examples=["Karnes Gas Gathering"])]
+
+
+class OrganizationMember(BaseModel):
+    """Somebody who belongs to the organization."""
+
+    user_id: UUID
+    email: str
+    name: str
+    role: UserRole
+    created_at: AwareDatetime
+    last_login_at: AwareDatetime | None
+
+
+class NewRole(Body):
+    """Another role for a member."""
+
+    role: UserRole
+
+
+class NewInvitation(Body):
+    """Somebody to be invited."""
+
+    email: Annotated[Email, Field(examples=["somebody@altaviz.example"])]
+    role: UserRole
+
+
+class InvitationStatus(StrEnum):
+    """Where an invitation stands."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+class Invitation(BaseModel):
+    """An invitation. Its link is not kept: make another where it is lost."""
+
+    id: UUID
+    email: str
+    role: UserRole
+    invited_by: str
+    status: InvitationStatus
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+
+
+class SentInvitation(Invitation):
+    """A new invitation."""
+
+    link: Annotated[
+        str | None, Field(description="For you to pass on, where no e-mail can be sent; null where one was.")
+    ]
+
+
+class InvitationToken(Body):
+    """What stands behind `#token=` in an invitation's link."""
+
+    token: Annotated[str, StringConstraints(min_length=1, max_length=4096)]

@@ -40,6 +40,7 @@ def seed(connection: Connection, *, now: datetime) -> None:
                 "identity_tenant": "development",
                 "identity_object": row["email"],
                 "role": "owner",
+                "founder": True,
                 "created_at": now,
             }
             for row in _OWNERS

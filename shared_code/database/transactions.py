@@ -51,8 +51,7 @@ def write(database: Database, organization_id: OrganizationId) -> Generator[Writ
 def sign_in(database: Database, *, issuer: str, tenant: str, object_id: str) -> Generator[SignIn]:
     """Open a transaction for an identity that has just been proven."""
     with database.engine(Role.APP).begin() as connection:
-        for name, value in (("issuer", issuer), ("tenant", tenant), ("object", object_id)):
-            connection.execute(_SET, {"name": f"app.identity_{name}", "value": value})
+        _prove(connection, issuer, tenant, object_id)
         yield SignIn(connection)
 
 
@@ -62,6 +61,12 @@ def key_holder(database: Database, digest: str) -> Generator[KeyHolder]:
     with database.engine(Role.APP).begin() as connection:
         connection.execute(_SET, {"name": "app.api_key_hash", "value": digest})
         yield KeyHolder(connection)
+
+
+def identify(connection: Read | Write, *, issuer: str, tenant: str, object_id: str) -> SignIn:
+    """Let a transaction also see the users of an identity, in whichever organizations they are."""
+    _prove(connection, issuer, tenant, object_id)
+    return SignIn(connection)
 
 
 def enter(connection: SignIn | KeyHolder, organization_id: OrganizationId) -> Write:
@@ -109,6 +114,11 @@ def ping(database: Database) -> None:
     """
     with database.engine(Role.APP).connect() as connection:
         connection.execute(text("SELECT 1"))
+
+
+def _prove(connection: Connection, issuer: str, tenant: str, object_id: str) -> None:
+    for name, value in (("issuer", issuer), ("tenant", tenant), ("object", object_id)):
+        connection.execute(_SET, {"name": f"app.identity_{name}", "value": value})
 
 
 def _become(connection: Connection, organization_id: OrganizationId) -> None:

@@ -61,10 +61,20 @@ class Customer:
 
 
 def a_customer(database: Database, *, tier: Tier = Tier.ENTERPRISE, role: UserRole = UserRole.OWNER) -> Customer:
+    with transactions.owner(database) as connection:
+        organization_id = OrganizationId(add_organization(connection, tier=tier))
+    return _a_person(database, organization_id, tier, role)
+
+
+def a_colleague(database: Database, customer: Customer, role: UserRole) -> Customer:
+    """Add somebody else to a customer's organization."""
+    return _a_person(database, customer.organization_id, customer.member.subscription_tier, role)
+
+
+def _a_person(database: Database, organization_id: OrganizationId, tier: Tier, role: UserRole) -> Customer:
     user_id = UserId(uuid4())
     email = f"{user_id.hex}@customer.example"
     with transactions.owner(database) as connection:
-        organization_id = OrganizationId(add_organization(connection, tier=tier))
         connection.execute(
             insert(users).values(
                 organization_id=organization_id,

@@ -36,6 +36,18 @@ class ApiClient:
     def request(self, method: str, path: str, **arguments: Unpack[Arguments]) -> httpx.Response:
         return self.together([(method, path)], **arguments)[0]
 
+    def each_at_once(self, calls: list[tuple[str, str, dict[str, str], object]]) -> list[httpx.Response]:
+        """Make calls with headers and bodies of their own, all at once."""
+
+        async def run() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url=self.base_url) as client:
+                return await asyncio.gather(
+                    *(client.request(method, path, headers=headers, json=body) for method, path, headers, body in calls)
+                )
+
+        return asyncio.run(run())
+
     def together(self, calls: list[tuple[str, str]], **arguments: Unpack[Arguments]) -> list[httpx.Response]:
         """Make all calls at once."""
 

@@ -5,7 +5,7 @@ from shared_code.database.tables.alerts import alert_history
 from shared_code.database.tables.billing import billing_events
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
 from shared_code.database.tables.metadata import metadata
-from shared_code.database.tables.organizations import organizations, users
+from shared_code.database.tables.organizations import invitations, organizations, users
 from shared_code.database.tables.predictions import ml_predictions
 from shared_code.database.tables.readings import (
     data_quality_metrics,
@@ -23,6 +23,7 @@ __all__ = [
     "compressor_metadata",
     "data_quality_metrics",
     "etl_runs",
+    "invitations",
     "maintenance_events",
     "metadata",
     "ml_predictions",

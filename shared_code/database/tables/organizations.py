@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import Column, Index, Integer, String, Table, Unicode, UniqueConstraint, Uuid
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Unicode, UniqueConstraint, Uuid, text
 
 from shared_code.database.tables.metadata import INSTANT, metadata, one_of, organization_id
 
@@ -64,7 +64,40 @@ users = Table(
     Column("role", String(20), nullable=False),
     Column("created_at", INSTANT, nullable=False),
     Column("last_login_at", INSTANT),
-    UniqueConstraint("identity_issuer", "identity_tenant", "identity_object", name="uq_users_identity"),
+    Column("founder", Boolean, nullable=False, default=False),  # this identity's first sign-in made the organization
+    UniqueConstraint(
+        "organization_id", "identity_issuer", "identity_tenant", "identity_object", name="uq_users_identity"
+    ),
+    Index("ix_users_identity", "identity_issuer", "identity_tenant", "identity_object"),
+    # However many first sign-ins there are at once, an identity makes one organization.
+    Index(
+        "uq_users_founder",
+        "identity_issuer",
+        "identity_tenant",
+        "identity_object",
+        unique=True,
+        postgresql_where=text("founder"),
+        mssql_where=text("founder = 1"),
+    ),
     one_of("role", UserRole),
     Index(None, "organization_id", "email"),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    organization_id(),
+    Column("id", Uuid(), primary_key=True),
+    Column(
+        "email", Unicode(320), nullable=False
+    ),  # where the link was meant to go; who accepts may be known by another
+    Column("role", String(20), nullable=False),
+    Column("invited_by", Unicode(320), nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("expires_at", INSTANT, nullable=False),
+    Column("revoked_at", INSTANT),
+    Column("accepted_at", INSTANT),
+    Column("accepted_by", Uuid()),
+    one_of("role", UserRole),
+    Index(None, "organization_id", "created_at", "id"),
 )

@@ -15,6 +15,7 @@ from shared_code.database.tables import (
     billing_events,
     compressor_metadata,
     data_quality_metrics,
+    invitations,
     maintenance_events,
     metadata,
     ml_predictions,
@@ -81,6 +82,15 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "refreshed_at": THEN,
             "expires_at": THEN,
             "ends_at": THEN,
+        },
+        invitations: {
+            "organization_id": organization_id,
+            "id": uuid4(),
+            "email": "another@organization.example",
+            "role": "viewer",
+            "invited_by": "somebody@organization.example",
+            "created_at": THEN,
+            "expires_at": THEN,
         },
         api_keys: {
             "organization_id": organization_id,

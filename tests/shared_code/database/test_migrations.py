@@ -30,6 +30,7 @@ TABLES = {
     "ml_predictions",
     "sessions",
     "api_keys",
+    "invitations",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 FOR_THE_JOB_ALONE = {"etl_runs", *STAGING}
@@ -40,6 +41,7 @@ QUERY_PATHS = [
     ("sessions", "id"),
     ("sessions", "user_id"),
     ("api_keys", "created_at", "id"),
+    ("invitations", "created_at", "id"),
     ("billing_events", "received_at"),
     ("station_locations", "station_id"),
     ("compressor_metadata", "compressor_id"),

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import URL, Engine, create_engine, insert, select, text, update
+from sqlalchemy import URL, Engine, create_engine, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from shared_code.database import engines, transactions
@@ -124,16 +125,37 @@ def test_an_error_about_many_rows_shows_none_of_them(database: Database, theirs:
     assert str(theirs) not in str(refused.value)
 
 
-def test_an_identity_is_a_user_of_one_organization_and_another_learns_nothing_of_it(
+def test_an_identity_may_belong_to_two_organizations_and_to_each_once(
     database: Database, ours: OrganizationId, theirs: OrganizationId
 ) -> None:
     row = rows_of(ours)[users] | {"identity_object": theirs.hex}
 
-    with pytest.raises(IntegrityError) as refused, transactions.write(database, ours) as connection:
-        connection.execute(insert(users).values(row))
+    def join() -> None:
+        with transactions.write(database, ours) as connection:
+            connection.execute(insert(users).values(row | {"id": uuid4()}))
+
+    join()
+    with pytest.raises(IntegrityError, match="uq_users_identity") as refused:
+        join()
+    with transactions.write(database, ours) as connection:
+        connection.execute(delete(users).where(users.c.identity_object == theirs.hex))
 
     assert theirs.hex not in str(refused.value)
-    assert str(theirs) not in str(refused.value)
+    assert str(ours) not in str(refused.value)
+
+
+def test_an_identity_founds_one_organization(database: Database, ours: OrganizationId, theirs: OrganizationId) -> None:
+    founder = rows_of(ours)[users] | {"identity_object": uuid4().hex, "founder": True}
+    with transactions.write(database, ours) as connection:
+        connection.execute(insert(users).values(founder))
+
+    with (
+        pytest.raises(IntegrityError, match="uq_users_founder"),
+        transactions.write(database, theirs) as connection,
+    ):
+        connection.execute(insert(users).values(founder | {"organization_id": theirs}))
+    with transactions.write(database, ours) as connection:
+        connection.execute(delete(users).where(users.c.id == founder["id"]))
 
 
 def test_the_job_records_its_runs_and_the_api_only_reads_them(database: Database, ours: OrganizationId) -> None:
