@@ -34,6 +34,7 @@ EXPECTED = {
     "get_organization": ("GET", "/api/organization"),
     "get_session": ("GET", "/api/auth/session"),
     "list_api_keys": ("GET", "/api/organization/api-keys"),
+    "list_audit_log": ("GET", "/api/organization/audit-log"),
     "list_compressors": ("GET", "/api/compressors"),
     "list_invitations": ("GET", "/api/organization/invitations"),
     "list_members": ("GET", "/api/organization/members"),

@@ -4,7 +4,8 @@ import re
 from datetime import datetime
 from uuid import uuid4
 
-from functions.access import keys, queries, sessions
+from functions.access import audit, keys, queries, sessions
+from functions.access.audit import Origin
 from functions.access.keys import Key, PresentedKey, Scope
 from functions.access.queries import Identity, KnownUser, Person
 from functions.access.sessions import REFUSED, Member, Session, Standing
@@ -21,7 +22,9 @@ from shared_code.identifiers import OrganizationId, UserId
 DEVELOPMENT_TENANT = "development"
 
 
-def sign_in_for_development(*, database: Database, settings: AccessSettings, email: str, now: datetime) -> Session:
+def sign_in_for_development(
+    *, database: Database, settings: AccessSettings, email: str, origin: Origin, now: datetime
+) -> Session:
     """Begin a session for an e-mail on the allow-list; nothing else is proven.
 
     Raises:
@@ -30,35 +33,52 @@ def sign_in_for_development(*, database: Database, settings: AccessSettings, ema
     if not settings.dev_credentials_enabled or email not in settings.dev_credentials_allow_list:
         raise ForbiddenError("development credentials are not open to this e-mail")
     return sign_in(
-        database=database, identity=Identity(DEVELOPMENT_ISSUER, DEVELOPMENT_TENANT, email), email=email, now=now
+        database=database,
+        identity=Identity(DEVELOPMENT_ISSUER, DEVELOPMENT_TENANT, email),
+        email=email,
+        origin=origin,
+        now=now,
     )
 
 
-def sign_in(*, database: Database, identity: Identity, email: str, now: datetime) -> Session:
+def sign_in(
+    *, database: Database, identity: Identity, email: str, name: str | None = None, origin: Origin, now: datetime
+) -> Session:
     """Begin a session for a proven identity; a new one becomes the owner of a new organization."""
+    person = Person(identity, email, (name or email.partition("@")[0])[:150])
     try:
-        return _sign_in(database, identity, email, now)
+        return _sign_in(database, person, origin, now)
     except ConflictError:
         # Two first sign-ins at once: the other made the user, and now we find it.
-        return _sign_in(database, identity, email, now)
+        return _sign_in(database, person, origin, now)
 
 
-def _sign_in(database: Database, identity: Identity, email: str, now: datetime) -> Session:
+def _sign_in(database: Database, person: Person, origin: Origin, now: datetime) -> Session:
+    identity = person.identity
     with transactions.sign_in(
         database, issuer=identity.issuer, tenant=identity.tenant, object_id=identity.object_id
     ) as connection:
         known = queries.list_users(connection, identity)
-        user = known[0] if known else _found_organization(connection, identity, email, now)
-        return begin_session(connection, user, now=now)
+        user = known[0] if known else _found_organization(connection, person, now)
+        return begin_session(connection, user, origin=origin, now=now)
 
 
-def begin_session(connection: SignIn, user: KnownUser, *, now: datetime) -> Session:
+def begin_session(connection: SignIn, user: KnownUser, *, origin: Origin, now: datetime) -> Session:
     """Begin a session of somebody who has proven who they are, in one of their organizations."""
     entered = transactions.enter(connection, user.organization_id)
     queries.record_sign_in(entered, user.organization_id, user.user_id, now=now)
     session = sessions.start(_member(entered, user), now=now)
     queries.add_session(entered, user.organization_id, session, now=now)
+    audit.record(entered, user.organization_id, "session.began", by=session, origin=origin, now=now, target=session.sid)
     return session
+
+
+def end_session(connection: Write, session: Session, *, origin: Origin, now: datetime) -> None:
+    """End a session, for every token of it; nothing happens where it has ended."""
+    if queries.end_session(connection, session.organization_id, session.sid, now=now):
+        audit.record(
+            connection, session.organization_id, "session.ended", by=session, origin=origin, now=now, target=session.sid
+        )
 
 
 def prove_again(connection: Read | Write, session: Session) -> tuple[SignIn, Identity]:
@@ -79,21 +99,21 @@ def list_organizations(connection: Read, session: Session) -> list[Member]:
 
 
 def switch_organization(
-    connection: Write, session: Session, *, organization_id: OrganizationId, now: datetime
+    connection: Write, session: Session, *, organization_id: OrganizationId, origin: Origin, now: datetime
 ) -> Session:
     """End the session, and begin one of the same person in another organization of theirs.
 
     Raises:
         NotFoundError: they belong to no such organization.
     """
-    queries.end_session(connection, session.organization_id, session.sid, now=now)
+    end_session(connection, session, origin=origin, now=now)
     proven, identity = prove_again(connection, session)
     user = next(
         (each for each in queries.list_users(proven, identity) if each.organization_id == organization_id), None
     )
     if user is None:
         raise NotFoundError("you belong to no such organization")
-    return begin_session(proven, user, now=now)
+    return begin_session(proven, user, origin=origin, now=now)
 
 
 def confirm(connection: Read | Write, claims: Session, *, now: datetime) -> Session:
@@ -118,7 +138,7 @@ def confirm(connection: Read | Write, claims: Session, *, now: datetime) -> Sess
     )
 
 
-def refresh(*, database: Database, claims: Session, now: datetime) -> Session:
+def refresh(*, database: Database, claims: Session, origin: Origin, now: datetime) -> Session:
     """Return the successor of a token; refreshes of one token side by side get the same.
 
     Raises:
@@ -141,15 +161,25 @@ def refresh(*, database: Database, claims: Session, now: datetime) -> Session:
             if found is not None and found["ended_at"] is None
             else None
         )
+        if found is not None and refreshed is None:
+            audit.record(
+                connection,
+                organization_id,
+                "session.ended_for_reuse",
+                by=claims,
+                origin=origin,
+                now=now,
+                target=claims.sid,
+            )
     if refreshed is None:  # said outside the transaction, which has to keep that the session has ended
         raise UnauthorizedError(REFUSED)
     return refreshed
 
 
-def sign_out(*, database: Database, claims: Session, now: datetime) -> None:
+def sign_out(*, database: Database, claims: Session, origin: Origin, now: datetime) -> None:
     """End a session, for every token of it."""
     with transactions.write(database, claims.organization_id) as connection:
-        queries.end_session(connection, claims.organization_id, claims.sid, now=now)
+        end_session(connection, claims, origin=origin, now=now)
 
 
 def admit_key(connection: KeyHolder, presented: PresentedKey, *, now: datetime) -> tuple[Key, Write]:
@@ -181,26 +211,17 @@ def _member(connection: Write, user: KnownUser) -> Member:
     return Member.model_validate({name: found[name] for name in Member.model_fields}, by_alias=False, by_name=True)
 
 
-def _found_organization(connection: SignIn, identity: Identity, email: str, now: datetime) -> KnownUser:
+def _found_organization(connection: SignIn, person: Person, now: datetime) -> KnownUser:
     organization_id, user_id = OrganizationId(uuid4()), UserId(uuid4())
-    name = email.partition("@")[0][:150]
-    words = re.sub(r"[^a-z0-9]+", "-", name.lower())[:60].strip("-") or "organization"
+    words = re.sub(r"[^a-z0-9]+", "-", person.email.partition("@")[0].lower())[:60].strip("-") or "organization"
     entered = transactions.enter(connection, organization_id)
     queries.add_organization(
         entered,
         organization_id,
-        name=f"{name}'s organization",
+        name=f"{person.name}'s organization",
         slug=f"{words}-{organization_id.hex[:8]}",
         max_compressors=plans()[Tier.FREE].max_compressors,
         now=now,
     )
-    queries.add_user(
-        entered,
-        organization_id,
-        Person(identity, email, name),
-        user_id=user_id,
-        role=UserRole.OWNER,
-        founder=True,
-        now=now,
-    )
+    queries.add_user(entered, organization_id, person, user_id=user_id, role=UserRole.OWNER, founder=True, now=now)
     return KnownUser(organization_id, user_id)

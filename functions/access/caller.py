@@ -10,6 +10,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from starlette.requests import Request
 
 from functions.access import actions, keys, roles, sessions
+from functions.access.audit import Origin
 from functions.access.keys import Key, PresentedKey
 from functions.access.roles import MACHINES_ONLY, PEOPLE_ONLY
 from functions.access.schemas import SignedIn
@@ -160,6 +161,14 @@ def open_write(entered: CurrentlyEntered) -> Write:
 
 ReadConnection = Annotated[Read, Depends(open_read)]
 WriteConnection = Annotated[Write, Depends(open_write)]
+
+
+def current_origin(request: Request) -> Origin:
+    """Return where the request came from, for the audit log."""
+    return Origin(request.client.host if request.client else None, request.scope["state"]["request_id"])
+
+
+CurrentOrigin = Annotated[Origin, Depends(current_origin)]
 
 
 def ingest_key(request: Request, sent: Presented, application: CurrentApplication, now: Now) -> Key:

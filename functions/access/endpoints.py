@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response, status
 
 from functions.access import actions, caller
 from functions.access.caller import (
+    CurrentOrigin,
     CurrentSession,
     PresentedSession,
     ReadConnection,
@@ -22,11 +23,16 @@ router = APIRouter(prefix="/auth", tags=["access"])
 
 @router.post("/dev", operation_id="sign_in_for_development", responses=responses(403, 422))
 def sign_in_for_development(
-    body: DevelopmentSignIn, request: Request, response: Response, application: CurrentApplication, now: Now
+    body: DevelopmentSignIn,
+    request: Request,
+    response: Response,
+    application: CurrentApplication,
+    origin: CurrentOrigin,
+    now: Now,
 ) -> SignedIn:
     """Sign in with development credentials, where they are enabled and the e-mail is on the allow-list."""
     session = actions.sign_in_for_development(
-        database=application.database(), settings=application.settings.access, email=body.email, now=now
+        database=application.database(), settings=application.settings.access, email=body.email, origin=origin, now=now
     )
     return caller.hand_over(session, request, response, application)
 
@@ -44,12 +50,13 @@ def switch_organization(
     request: Request,
     response: Response,
     application: CurrentApplication,
+    origin: CurrentOrigin,
     now: Now,
     body: OrganizationChoice,
 ) -> SignedIn:
     """Go on in another organization that the caller belongs to; the session here ends. Signing in leads there next."""
     begun = actions.switch_organization(
-        connection, session, organization_id=OrganizationId(body.organization_id), now=now
+        connection, session, organization_id=OrganizationId(body.organization_id), origin=origin, now=now
     )
     return caller.hand_over(begun, request, response, application)
 
@@ -63,14 +70,19 @@ def list_my_organizations(session: CurrentSession, connection: ReadConnection) -
 
 @router.post("/refresh", operation_id="refresh_session", responses=responses(401, 403))
 def refresh_session(
-    claims: PresentedSession, request: Request, response: Response, application: CurrentApplication, now: Now
+    claims: PresentedSession,
+    request: Request,
+    response: Response,
+    application: CurrentApplication,
+    origin: CurrentOrigin,
+    now: Now,
 ) -> SignedIn:
     """Exchange the session's token for a new one, once an hour.
 
     The old token stays good for 60 seconds, and refreshing it again in that time answers with the same new one. Later,
     a refresh of the old token ends the session: somebody else may have it.
     """
-    session = actions.refresh(database=application.database(), claims=claims, now=now)
+    session = actions.refresh(database=application.database(), claims=claims, origin=origin, now=now)
     return caller.hand_over(session, request, response, application)
 
 
@@ -82,9 +94,14 @@ def refresh_session(
     openapi_extra={"security": [{}]},  # added to the two ways of sending one
 )
 def sign_out(
-    claims: SessionIfAny, request: Request, response: Response, application: CurrentApplication, now: Now
+    claims: SessionIfAny,
+    request: Request,
+    response: Response,
+    application: CurrentApplication,
+    origin: CurrentOrigin,
+    now: Now,
 ) -> None:
     """End the session everywhere and clear its cookie; without one, nothing happens."""
     if claims is not None:
-        actions.sign_out(database=application.database(), claims=claims, now=now)
+        actions.sign_out(database=application.database(), claims=claims, origin=origin, now=now)
     caller.clear_cookie(request, response)

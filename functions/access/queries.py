@@ -1,14 +1,14 @@
 """SQL of sign-in, sessions, and keys that are presented."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import RowMapping, and_, case, delete, func, insert, null, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from functions.access.sessions import LIFETIME, LONGEST, REFRESH_GRACE, Session
-from shared_code.database.tables import api_keys, organizations, sessions, users
+from shared_code.database.tables import api_keys, audit_log, organizations, sessions, users
 from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
 from shared_code.database.transactions import KeyHolder, Read, SignIn, Write
 from shared_code.errors import ConflictError
@@ -232,15 +232,16 @@ def refresh_session(
     return connection.execute(statement).mappings().one_or_none()
 
 
-def end_session(connection: Write, organization_id: OrganizationId, session_id: UUID, *, now: datetime) -> None:
-    """End a session, if it has not ended."""
-    connection.execute(
+def end_session(connection: Write, organization_id: OrganizationId, session_id: UUID, *, now: datetime) -> bool:
+    """End a session; return whether there was one that had not ended."""
+    ended = connection.execute(
         update(sessions)
         .where(
             sessions.c.organization_id == organization_id, sessions.c.id == session_id, sessions.c.ended_at.is_(None)
         )
         .values(ended_at=now)
     )
+    return ended.rowcount > 0
 
 
 # organization-free: who presents a key proves by it which organization
@@ -264,3 +265,8 @@ def record_key_use(connection: Write, organization_id: OrganizationId, key_id: U
         .where(api_keys.c.organization_id == organization_id, api_keys.c.id == key_id)
         .values(last_used_at=now)
     )
+
+
+def add_audit_entry(connection: Write, organization_id: OrganizationId, values: dict[str, Any]) -> None:
+    """Add an entry to the audit log."""
+    connection.execute(insert(audit_log).values(organization_id=organization_id, **values))

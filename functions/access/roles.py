@@ -57,6 +57,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "create_invitation": ADMINS,
     "get_organization": READERS,
     "list_api_keys": ADMINS,
+    "list_audit_log": ADMINS,
     "list_invitations": ADMINS,
     "list_members": MEMBERS,
     "remove_member": MEMBERS,  # oneself; others take an admin

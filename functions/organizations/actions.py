@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from functions.access import actions as access
-from functions.access import invitations, keys
+from functions.access import audit, invitations, keys
 from functions.access import queries as access_queries
+from functions.access.audit import Origin
 from functions.access.keys import Scope
 from functions.access.queries import KnownUser, Person
 from functions.access.roles import RANKS
@@ -33,6 +34,8 @@ def create_api_key(
     name: str,
     scopes: Collection[Scope],
     lifetime: timedelta,
+    by: Session,
+    origin: Origin,
     now: datetime,
 ) -> tuple[Mapping[Any, Any], str]:
     """Make a key for a machine; return it and its secret, which is kept nowhere."""
@@ -50,6 +53,16 @@ def create_api_key(
             "expires_at": now + lifetime,
         },
     )
+    audit.record(
+        connection,
+        organization_id,
+        "api_key.created",
+        by=by,
+        origin=origin,
+        now=now,
+        target=made["id"],
+        details={"name": name, "scopes": made["scopes"]},
+    )
     return made, secret
 
 
@@ -60,6 +73,8 @@ def rotate_api_key(
     key_id: UUID,
     lifetime: timedelta,
     overlap: timedelta,
+    by: Session,
+    origin: Origin,
     now: datetime,
 ) -> tuple[Mapping[Any, Any], str]:
     """Give a key a new secret; the one before stays good for `overlap`, so that no machine fails in between.
@@ -79,29 +94,61 @@ def rotate_api_key(
     )
     if rotated is None:
         raise NotFoundError(NO_KEY)
+    audit.record(
+        connection,
+        organization_id,
+        "api_key.rotated",
+        by=by,
+        origin=origin,
+        now=now,
+        target=key_id,
+        details={"name": rotated["name"], "previous_until": rotated["previous_until"].isoformat()},
+    )
     return rotated, secret
 
 
-def revoke_api_key(connection: Write, organization_id: OrganizationId, *, key_id: UUID) -> None:
+def revoke_api_key(
+    connection: Write, organization_id: OrganizationId, *, key_id: UUID, by: Session, origin: Origin, now: datetime
+) -> None:
     """Let a key be good no longer, its secrets old and new.
 
     Raises:
         NotFoundError: this organization has no such key.
     """
-    if queries.delete_api_key(connection, organization_id, key_id) is None:
+    revoked = queries.delete_api_key(connection, organization_id, key_id)
+    if revoked is None:
         raise NotFoundError(NO_KEY)
+    audit.record(
+        connection,
+        organization_id,
+        "api_key.revoked",
+        by=by,
+        origin=origin,
+        now=now,
+        target=key_id,
+        details={"name": revoked["name"]},
+    )
 
 
 def rename_organization(
-    connection: Write, organization_id: OrganizationId, *, name: str, now: datetime
+    connection: Write, organization_id: OrganizationId, *, name: str, by: Session, origin: Origin, now: datetime
 ) -> Mapping[Any, Any]:
     """Give the organization another name; return it."""
     queries.rename_organization(connection, organization_id, name=name, now=now)
+    details = {"from": by.organization_name, "to": name}
+    audit.record(connection, organization_id, "organization.renamed", by=by, origin=origin, now=now, details=details)
     return queries.get_organization(connection, organization_id)
 
 
 def change_member_role(
-    connection: Write, organization_id: OrganizationId, *, user_id: UserId, role: UserRole, by: Session, now: datetime
+    connection: Write,
+    organization_id: OrganizationId,
+    *,
+    user_id: UserId,
+    role: UserRole,
+    by: Session,
+    origin: Origin,
+    now: datetime,
 ) -> Mapping[Any, Any]:
     """Give a member another role, from their next request on; return them.
 
@@ -116,11 +163,22 @@ def change_member_role(
     if role is not UserRole.OWNER:
         _refuse_last_owner(connection, organization_id, member)
     queries.set_role(connection, organization_id, user_id, role)
+    details = {"email": member["email"], "from": member["role"], "to": role}
+    audit.record(
+        connection,
+        organization_id,
+        "member.role_changed",
+        by=by,
+        origin=origin,
+        now=now,
+        target=user_id,
+        details=details,
+    )
     return {**member, "role": role}
 
 
 def remove_member(
-    connection: Write, organization_id: OrganizationId, *, user_id: UserId, by: Session, now: datetime
+    connection: Write, organization_id: OrganizationId, *, user_id: UserId, by: Session, origin: Origin, now: datetime
 ) -> None:
     """Remove a member, who is out from their next request on. Whoever is no admin may remove themself.
 
@@ -134,6 +192,10 @@ def remove_member(
         raise ForbiddenError("removing somebody else takes the role admin or higher")
     _refuse_last_owner(connection, organization_id, member)
     queries.delete_member(connection, organization_id, user_id)
+    details = {"email": member["email"], "role": member["role"]}
+    audit.record(
+        connection, organization_id, "member.removed", by=by, origin=origin, now=now, target=user_id, details=details
+    )
 
 
 def _member_to_change(
@@ -168,6 +230,7 @@ def create_invitation(
     role: UserRole,
     by: Session,
     settings: Settings,
+    origin: Origin,
     now: datetime,
 ) -> tuple[Mapping[Any, Any], str | None]:
     """Invite somebody by e-mail where it can be sent; return the invitation and, where it cannot, its link.
@@ -191,6 +254,16 @@ def create_invitation(
             "expires_at": expires_at,
         },
     )
+    audit.record(
+        connection,
+        organization_id,
+        "invitation.created",
+        by=by,
+        origin=origin,
+        now=now,
+        target=invited["id"],
+        details={"email": email, "role": role},
+    )
     token = invitations.sign(organization_id, invited["id"], expires_at=expires_at, key=settings.session_key)
     # Behind the # it reaches no server and no log before the page that it opens sends it on purpose.
     link = f"{settings.access.altaviz_public_url}/invitations/accept#token={token}"
@@ -201,18 +274,37 @@ def create_invitation(
 
 
 def revoke_invitation(
-    connection: Write, organization_id: OrganizationId, *, invitation_id: UUID, now: datetime
+    connection: Write,
+    organization_id: OrganizationId,
+    *,
+    invitation_id: UUID,
+    by: Session,
+    origin: Origin,
+    now: datetime,
 ) -> None:
     """Let an invitation be good no longer.
 
     Raises:
         NotFoundError: this organization has none such that was not accepted.
     """
-    if queries.revoke_invitation(connection, organization_id, invitation_id, now=now) is None:
+    revoked = queries.revoke_invitation(connection, organization_id, invitation_id, now=now)
+    if revoked is None:
         raise NotFoundError("there is no such invitation that is still open")
+    audit.record(
+        connection,
+        organization_id,
+        "invitation.revoked",
+        by=by,
+        origin=origin,
+        now=now,
+        target=invitation_id,
+        details={"email": revoked["email"]},
+    )
 
 
-def accept_invitation(connection: Write, *, token: str, by: Session, key: str, now: datetime) -> Session:
+def accept_invitation(
+    connection: Write, *, token: str, by: Session, key: str, origin: Origin, now: datetime
+) -> Session:
     """Let the caller, who holds the invitation's link, join the organization that invites; go on there.
 
     Raises:
@@ -222,7 +314,7 @@ def accept_invitation(connection: Write, *, token: str, by: Session, key: str, n
     invitation = invitations.verify(token, key, now=now)
     organization_id, user_id = invitation.organization_id, UserId(uuid4())
     shown = access_queries.get_member(connection, by.organization_id, by.sub)
-    access_queries.end_session(connection, by.organization_id, by.sid, now=now)
+    access.end_session(connection, by, origin=origin, now=now)
     proven, identity = access.prove_again(connection, by)
     places = access_queries.list_users(proven, identity)
     if organization_id in {place.organization_id for place in places}:
@@ -240,4 +332,16 @@ def accept_invitation(connection: Write, *, token: str, by: Session, key: str, n
         founder=False,
         now=now,
     )
-    return access.begin_session(proven, KnownUser(organization_id, user_id), now=now)
+    begun = access.begin_session(proven, KnownUser(organization_id, user_id), origin=origin, now=now)
+    details = {"email": claimed["email"], "role": claimed["role"], "invited_by": claimed["invited_by"]}
+    audit.record(
+        entered,
+        organization_id,
+        "invitation.accepted",
+        by=begun,
+        origin=origin,
+        now=now,
+        target=invitation.jti,
+        details=details,
+    )
+    return begun

@@ -8,13 +8,14 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response, status
 
 from functions import pagination
-from functions.access.caller import CurrentCaller, CurrentSession, hand_over
+from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, hand_over
 from functions.access.schemas import SignedIn
 from functions.application import CurrentApplication, Now
 from functions.connections import ReadConnection, WriteConnection
 from functions.organizations import actions, queries
 from functions.organizations.schemas import (
     ApiKey,
+    AuditEntry,
     CreatedPosition,
     Invitation,
     InvitationStatus,
@@ -51,7 +52,9 @@ def list_api_keys(
     status_code=status.HTTP_201_CREATED,
     responses=responses(401, 403, 422),
 )
-def create_api_key(session: CurrentSession, connection: WriteConnection, now: Now, body: NewApiKey) -> IssuedApiKey:
+def create_api_key(
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, body: NewApiKey
+) -> IssuedApiKey:
     """Make a key for a machine. The answer holds its secret, which cannot be shown again."""
     made, secret = actions.create_api_key(
         connection,
@@ -59,6 +62,8 @@ def create_api_key(session: CurrentSession, connection: WriteConnection, now: No
         name=body.name,
         scopes=body.scopes,
         lifetime=timedelta(days=body.expires_in_days),
+        by=session,
+        origin=origin,
         now=now,
     )
     return IssuedApiKey.model_validate({**_key(made), "key": secret})
@@ -68,7 +73,12 @@ def create_api_key(session: CurrentSession, connection: WriteConnection, now: No
     "/organization/api-keys/{key_id}/rotate", operation_id="rotate_api_key", responses=responses(401, 403, 404, 422)
 )
 def rotate_api_key(
-    session: CurrentSession, connection: WriteConnection, now: Now, key_id: UUID, body: RotatedApiKey
+    session: CurrentSession,
+    connection: WriteConnection,
+    origin: CurrentOrigin,
+    now: Now,
+    key_id: UUID,
+    body: RotatedApiKey,
 ) -> IssuedApiKey:
     """Give a key a new secret. The one before stays good for a while; one from before that ends at once."""
     rotated, secret = actions.rotate_api_key(
@@ -77,6 +87,8 @@ def rotate_api_key(
         key_id=key_id,
         lifetime=timedelta(days=body.expires_in_days),
         overlap=timedelta(hours=body.overlap_hours),
+        by=session,
+        origin=origin,
         now=now,
     )
     return IssuedApiKey.model_validate({**_key(rotated), "key": secret})
@@ -88,9 +100,11 @@ def rotate_api_key(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(401, 403, 404, 422),
 )
-def revoke_api_key(session: CurrentSession, connection: WriteConnection, key_id: UUID) -> None:
+def revoke_api_key(
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, key_id: UUID
+) -> None:
     """End a key, its secrets old and new, from the next request on."""
-    actions.revoke_api_key(connection, session.organization_id, key_id=key_id)
+    actions.revoke_api_key(connection, session.organization_id, key_id=key_id, by=session, origin=origin, now=now)
 
 
 def _key(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -104,9 +118,13 @@ def get_organization(caller: CurrentCaller, connection: ReadConnection) -> Organ
 
 
 @router.patch("/organization", operation_id="rename_organization", responses=responses(401, 403, 422))
-def rename_organization(session: CurrentSession, connection: WriteConnection, now: Now, body: NewName) -> Organization:
+def rename_organization(
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, body: NewName
+) -> Organization:
     """Give the organization another name. Nothing else of it can be set."""
-    renamed = actions.rename_organization(connection, session.organization_id, name=body.name, now=now)
+    renamed = actions.rename_organization(
+        connection, session.organization_id, name=body.name, by=session, origin=origin, now=now
+    )
     return Organization.model_validate(dict(renamed))
 
 
@@ -125,11 +143,11 @@ def list_members(
     responses=responses(401, 403, 404, 409, 422),
 )
 def change_member_role(
-    session: CurrentSession, connection: WriteConnection, now: Now, user_id: UUID, body: NewRole
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, user_id: UUID, body: NewRole
 ) -> OrganizationMember:
     """Give a member another role, from their next request on. Owners are made and changed by owners; one stays."""
     changed = actions.change_member_role(
-        connection, session.organization_id, user_id=UserId(user_id), role=body.role, by=session, now=now
+        connection, session.organization_id, user_id=UserId(user_id), role=body.role, by=session, origin=origin, now=now
     )
     return _member(changed)
 
@@ -140,9 +158,13 @@ def change_member_role(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(401, 403, 404, 409, 422),
 )
-def remove_member(session: CurrentSession, connection: WriteConnection, now: Now, user_id: UUID) -> None:
+def remove_member(
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, user_id: UUID
+) -> None:
     """Remove a member, who is out from the next request on. Anybody may leave; to remove others takes an admin."""
-    actions.remove_member(connection, session.organization_id, user_id=UserId(user_id), by=session, now=now)
+    actions.remove_member(
+        connection, session.organization_id, user_id=UserId(user_id), by=session, origin=origin, now=now
+    )
 
 
 @router.get("/organization/invitations", operation_id="list_invitations", responses=responses(401, 403, 422))
@@ -166,6 +188,7 @@ def create_invitation(
     session: CurrentSession,
     connection: WriteConnection,
     application: CurrentApplication,
+    origin: CurrentOrigin,
     now: Now,
     body: NewInvitation,
 ) -> SentInvitation:
@@ -177,6 +200,7 @@ def create_invitation(
         role=body.role,
         by=session,
         settings=application.settings,
+        origin=origin,
         now=now,
     )
     return SentInvitation.model_validate({**_invitation(invited, now), "link": link})
@@ -188,9 +212,13 @@ def create_invitation(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(401, 403, 404, 422),
 )
-def revoke_invitation(session: CurrentSession, connection: WriteConnection, now: Now, invitation_id: UUID) -> None:
+def revoke_invitation(
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, invitation_id: UUID
+) -> None:
     """Let an open invitation be good no longer."""
-    actions.revoke_invitation(connection, session.organization_id, invitation_id=invitation_id, now=now)
+    actions.revoke_invitation(
+        connection, session.organization_id, invitation_id=invitation_id, by=session, origin=origin, now=now
+    )
 
 
 @router.post("/invitations/accept", operation_id="accept_invitation", responses=responses(401, 403, 404, 409, 422))
@@ -200,14 +228,29 @@ def accept_invitation(
     request: Request,
     response: Response,
     application: CurrentApplication,
+    origin: CurrentOrigin,
     now: Now,
     body: InvitationToken,
 ) -> SignedIn:
     """Join the organization that invites, and go on there; the caller stays in every other one they belong to."""
     begun = actions.accept_invitation(
-        connection, token=body.token, by=session, key=application.settings.session_key, now=now
+        connection, token=body.token, by=session, key=application.settings.session_key, origin=origin, now=now
     )
     return hand_over(begun, request, response, application)
+
+
+@router.get("/organization/audit-log", operation_id="list_audit_log", responses=responses(401, 403, 422))
+def list_audit_log(
+    session: CurrentSession, connection: ReadConnection, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[AuditEntry]:
+    """List who changed what, when and from where, the newest first. Entries are never changed or deleted."""
+    rows = queries.list_audit_log(connection, session.organization_id, before=_after(cursor), limit=limit + 1)
+    return pagination.page(
+        rows,
+        limit,
+        item=lambda row: AuditEntry.model_validate(dict(row)),
+        position=lambda row: CreatedPosition(created_at=row["occurred_at"], id=row["id"]),
+    )
 
 
 def _after(cursor: str | None) -> tuple[datetime, UUID] | None:

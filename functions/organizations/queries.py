@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, RowMapping, and_, delete, func, insert, or_, select, update
 
-from shared_code.database.tables import api_keys, invitations, organizations, users
+from shared_code.database.tables import api_keys, audit_log, invitations, organizations, users
 from shared_code.database.tables.organizations import UserRole
 from shared_code.database.transactions import Read, Write
 from shared_code.identifiers import OrganizationId, UserId
@@ -165,6 +165,22 @@ def revoke_invitation(
         .returning(invitations)
     )
     return connection.execute(statement).mappings().one_or_none()
+
+
+def list_audit_log(
+    connection: Read, organization_id: OrganizationId, *, before: tuple[datetime, UUID] | None, limit: int
+) -> Sequence[RowMapping]:
+    """Return up to `limit` entries of the audit log, the newest first."""
+    entry = audit_log.c
+    query = (
+        select(audit_log)
+        .where(entry.organization_id == organization_id)
+        .order_by(entry.occurred_at.desc(), entry.id.desc())
+    )
+    if before is not None:
+        at, entry_id = before
+        query = query.where(or_(entry.occurred_at < at, and_(entry.occurred_at == at, entry.id < entry_id)))
+    return connection.execute(query.limit(limit)).mappings().all()
 
 
 def _standing(organization_id: OrganizationId, invitation_id: UUID) -> tuple[ColumnElement[bool], ...]:

@@ -1,7 +1,7 @@
 """Shapes of the organization's operations."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from functions.access.keys import Scope
 from functions.access.schemas import Email
 from functions.pagination import Position
+from shared_code.database.tables.access import ActorKind
 from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
 
 Name = Annotated[
@@ -141,3 +142,18 @@ class InvitationToken(Body):
     """What stands behind `#token=` in an invitation's link."""
 
     token: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class AuditEntry(BaseModel):
+    """Something that was done: what, to what, by whom, when and from where."""
+
+    id: UUID
+    occurred_at: AwareDatetime
+    action: Annotated[str, Field(examples=["member.role_changed"])]
+    target: str | None
+    details: dict[str, Any]
+    actor_kind: ActorKind
+    actor_id: UUID | None
+    actor_name: str
+    address: Annotated[str | None, Field(description="The address that connected.")]
+    request_id: str | None

@@ -1,6 +1,6 @@
 """The SQL tables. Every tenant table has `organization_id` first in its key."""
 
-from shared_code.database.tables.access import api_keys, sessions
+from shared_code.database.tables.access import api_keys, audit_log, sessions
 from shared_code.database.tables.alerts import alert_history
 from shared_code.database.tables.billing import billing_events
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
@@ -19,6 +19,7 @@ from shared_code.database.tables.views import v_active_alerts, v_fleet_health_su
 __all__ = [
     "alert_history",
     "api_keys",
+    "audit_log",
     "billing_events",
     "compressor_metadata",
     "data_quality_metrics",

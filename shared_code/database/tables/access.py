@@ -1,8 +1,10 @@
 """What lets somebody in, and for how long."""
 
+from enum import StrEnum
+
 from sqlalchemy import Column, ForeignKeyConstraint, Index, String, Table, Unicode, UniqueConstraint, Uuid
 
-from shared_code.database.tables.metadata import INSTANT, metadata, organization_id
+from shared_code.database.tables.metadata import DOCUMENT, INSTANT, metadata, one_of, organization_id
 
 sessions = Table(
     "sessions",
@@ -39,3 +41,31 @@ api_keys = Table(
     Index(None, "previous_secret_hash"),
     Index(None, "organization_id", "created_at", "id"),
 )
+
+
+class ActorKind(StrEnum):
+    """Who does things."""
+
+    USER = "user"
+    API_KEY = "api_key"
+    SYSTEM = "system"
+
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    organization_id(),
+    Column("id", Uuid(), primary_key=True),
+    Column("occurred_at", INSTANT, nullable=False),
+    Column("action", String(50), nullable=False),
+    Column("target", Unicode(320)),
+    Column("details", DOCUMENT, nullable=False),
+    Column("actor_kind", String(20), nullable=False),
+    Column("actor_id", Uuid()),  # refers to nothing: whoever it was may be gone
+    Column("actor_name", Unicode(320), nullable=False),
+    Column("address", String(100)),
+    Column("request_id", String(100)),
+    one_of("actor_kind", ActorKind),
+    Index(None, "organization_id", "occurred_at", "id"),
+)
+"""Append-only: the API may add entries and read them, and has no right to change or delete one."""

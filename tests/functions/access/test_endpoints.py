@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from functions.access import actions, sessions
+from functions.access.audit import Origin
 from functions.access.queries import Identity
 from functions.api import create_app
 from functions.settings import AccessSettings, Settings
@@ -16,6 +17,8 @@ from shared_code.database.demo import DEMO_ORGANIZATION, RIVAL_ORGANIZATION
 from shared_code.database.engines import Database
 from shared_code.database.tables import organizations, users
 from tests.seams.api_client import ApiClient
+
+NOWHERE = Origin(None, None)
 
 
 def sign_in(api: ApiClient, email: str) -> httpx.Response:
@@ -163,7 +166,11 @@ def test_the_same_email_from_another_issuer_is_somebody_else(database: Database,
     email = "demo@altaviz.dev"
 
     session = actions.sign_in(
-        database=database, identity=Identity("https://evil.example", uuid4().hex, email), email=email, now=now
+        database=database,
+        identity=Identity("https://evil.example", uuid4().hex, email),
+        email=email,
+        origin=NOWHERE,
+        now=now,
     )
 
     assert session.organization_id not in {DEMO_ORGANIZATION, RIVAL_ORGANIZATION}
@@ -171,7 +178,11 @@ def test_the_same_email_from_another_issuer_is_somebody_else(database: Database,
 
 def test_a_session_of_another_key_is_refused(api: ApiClient, database: Database, now: datetime) -> None:
     session = actions.sign_in(
-        database=database, identity=Identity("urn:test", "test", uuid4().hex), email="x@y.example", now=now
+        database=database,
+        identity=Identity("urn:test", "test", uuid4().hex),
+        email="x@y.example",
+        origin=NOWHERE,
+        now=now,
     )
 
     assert (

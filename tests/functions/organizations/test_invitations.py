@@ -21,6 +21,7 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from pydantic import SecretStr
 
 from functions.access import actions, invitations, sessions, tokens
+from functions.access.audit import Origin
 from functions.access.queries import Identity
 from functions.api import create_app
 from functions.settings import MailSettings, Settings
@@ -30,6 +31,7 @@ from shared_code.identifiers import OrganizationId
 from tests.factories.fleet import Customer, a_colleague, a_customer, a_session
 from tests.seams.api_client import ApiClient
 
+NOWHERE = Origin(None, None)
 SignIn = Callable[[Customer], ApiClient]
 INVITATIONS = "/api/organization/invitations"
 ACCEPT = "/api/invitations/accept"
@@ -60,7 +62,11 @@ class World:
 
     def first_sign_in(self, email: str) -> ApiClient:
         session = actions.sign_in(
-            database=self.database, identity=Identity("urn:test", "test", email), email=email, now=self.now
+            database=self.database,
+            identity=Identity("urn:test", "test", email),
+            email=email,
+            origin=NOWHERE,
+            now=self.now,
         )
         return self.nobody.with_token(sessions.sign(session, self.settings.session_key))
 
@@ -129,7 +135,9 @@ def test_a_person_switches_between_organizations_and_signs_in_to_the_last(world:
 
     def sign_in() -> ApiClient:
         world.now += timedelta(minutes=1)
-        session = actions.sign_in(database=world.database, identity=identity, email="p@x.example", now=world.now)
+        session = actions.sign_in(
+            database=world.database, identity=identity, email="p@x.example", origin=NOWHERE, now=world.now
+        )
         return world.nobody.with_token(sessions.sign(session, world.settings.session_key))
 
     client = sign_in()

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from functions.access import actions
+from functions.access.audit import Origin
 from functions.access.queries import Identity
 from shared_code.database import transactions
 from shared_code.database.engines import Database
@@ -19,6 +20,7 @@ from shared_code.database.tables.organizations import UserRole
 from tests.factories.fleet import Customer, a_colleague, a_customer
 from tests.seams.api_client import ApiClient
 
+NOWHERE = Origin(None, None)
 SignIn = Callable[[Customer], ApiClient]
 OWNER, ADMIN, OPERATOR, VIEWER = UserRole.OWNER, UserRole.ADMIN, UserRole.OPERATOR, UserRole.VIEWER
 
@@ -204,7 +206,11 @@ def test_who_was_removed_signs_in_to_an_organization_of_their_own(
     team.remove(OWNER, VIEWER)
 
     session = actions.sign_in(
-        database=database, identity=Identity("urn:test", "test", viewer.sub.hex), email=viewer.email, now=now
+        database=database,
+        identity=Identity("urn:test", "test", viewer.sub.hex),
+        email=viewer.email,
+        origin=NOWHERE,
+        now=now,
     )
 
     assert session.organization_id != viewer.organization_id

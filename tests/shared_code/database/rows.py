@@ -12,6 +12,7 @@ from shared_code.database.engines import Database
 from shared_code.database.tables import (
     alert_history,
     api_keys,
+    audit_log,
     billing_events,
     compressor_metadata,
     data_quality_metrics,
@@ -38,6 +39,7 @@ TENANT_TABLES: Final = tuple(
     for name, table in sorted(metadata.tables.items())
     if name not in STAGING and (name == "organizations" or "organization_id" in table.columns)
 )
+APPEND_ONLY: Final = (audit_log,)
 VIEWS: Final = (v_latest_readings, v_active_alerts, v_fleet_health_summary)
 
 Row = dict[str, Any]
@@ -82,6 +84,15 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "refreshed_at": THEN,
             "expires_at": THEN,
             "ends_at": THEN,
+        },
+        audit_log: {
+            "organization_id": organization_id,
+            "id": uuid4(),
+            "occurred_at": THEN,
+            "action": "organization.renamed",
+            "details": {},
+            "actor_kind": "system",
+            "actor_name": "Altaviz",
         },
         invitations: {
             "organization_id": organization_id,

@@ -31,6 +31,7 @@ TABLES = {
     "sessions",
     "api_keys",
     "invitations",
+    "audit_log",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 FOR_THE_JOB_ALONE = {"etl_runs", *STAGING}
@@ -42,6 +43,7 @@ QUERY_PATHS = [
     ("sessions", "user_id"),
     ("api_keys", "created_at", "id"),
     ("invitations", "created_at", "id"),
+    ("audit_log", "occurred_at", "id"),
     ("billing_events", "received_at"),
     ("station_locations", "station_id"),
     ("compressor_metadata", "compressor_id"),

@@ -15,7 +15,7 @@ from shared_code.database import transactions
 from shared_code.database.engines import Database, Role
 from shared_code.database.tables import api_keys, organizations, users
 from shared_code.identifiers import OrganizationId
-from tests.shared_code.database.rows import STAGING, TENANT_TABLES, VIEWS, organization_column, rows_of
+from tests.shared_code.database.rows import APPEND_ONLY, STAGING, TENANT_TABLES, VIEWS, organization_column, rows_of
 
 ROLES = (Role.APP, Role.ETL)
 EVERY_RELATION = (*TENANT_TABLES, *VIEWS)
@@ -33,6 +33,7 @@ BEFORE_THE_ORGANIZATION_IS_KNOWN = {"users": OF_THE_IDENTITY, "api_keys": OF_THE
 Begin = Callable[[Database, OrganizationId], AbstractContextManager[Connection]]
 
 by_table = pytest.mark.parametrize("table", TENANT_TABLES, ids=str)
+by_changeable_table = pytest.mark.parametrize("table", [t for t in TENANT_TABLES if t not in APPEND_ONLY], ids=str)
 by_relation = pytest.mark.parametrize("relation", EVERY_RELATION, ids=str)
 by_role = pytest.mark.parametrize("role", ROLES)
 
@@ -237,6 +238,13 @@ def test_the_job_is_refused_people(database: Database) -> None:
         count(connection, users)
 
 
+@pytest.mark.parametrize("table", APPEND_ONLY, ids=str)
+def test_what_is_append_only_can_be_added_to_and_read(database: Database, table: Table) -> None:
+    with transactions.owner(database) as connection:
+        assert rights(connection, Role.APP, table.name) == {"SELECT", "INSERT"}
+        assert rights(connection, Role.ETL, table.name) == set()
+
+
 def test_nobody_may_truncate(database: Database) -> None:
     with transactions.owner(database) as connection:
         may = [
@@ -284,7 +292,7 @@ def test_a_row_cannot_be_put_into_another_organization(
         connection.execute(insert(table).values(rows_of(theirs)[table]))
 
 
-@by_table
+@by_changeable_table
 def test_a_row_cannot_be_moved_into_another_organization(
     database: Database, ours: OrganizationId, theirs: OrganizationId, table: Table
 ) -> None:
@@ -295,7 +303,7 @@ def test_a_row_cannot_be_moved_into_another_organization(
         connection.execute(update(table).values({organization_column(table): theirs}))
 
 
-@by_table
+@by_changeable_table
 def test_anothers_rows_can_be_neither_changed_nor_deleted(
     database: Database, ours: OrganizationId, theirs: OrganizationId, table: Table
 ) -> None:

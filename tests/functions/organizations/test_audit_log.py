@@ -1,0 +1,173 @@
+"""Every write leaves an entry: who, what, when, from where."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import ProgrammingError
+
+from shared_code.database import transactions
+from shared_code.database.engines import Database
+from shared_code.database.tables import audit_log
+from shared_code.database.tables.organizations import UserRole
+from tests.factories.fleet import Customer, a_colleague, a_customer
+from tests.seams.api_client import ApiClient
+from tests.seams.operations import described
+
+SignIn = Callable[[Customer], ApiClient]
+LOG = "/api/organization/audit-log"
+
+WRITES = {
+    "accept_invitation": {"session.ended", "session.began", "invitation.accepted"},
+    "change_member_role": {"member.role_changed"},
+    "create_api_key": {"api_key.created"},
+    "create_invitation": {"invitation.created"},
+    "remove_member": {"member.removed"},
+    "rename_organization": {"organization.renamed"},
+    "revoke_api_key": {"api_key.revoked"},
+    "revoke_invitation": {"invitation.revoked"},
+    "rotate_api_key": {"api_key.rotated"},
+    "sign_in_for_development": {"session.began"},
+    "sign_out": {"session.ended"},
+    "switch_organization": {"session.ended", "session.began"},
+}
+LEAVE_NO_ENTRY = {"refresh_session"}
+"""A refresh changes nothing that anybody would look for; a refused one ends the session, and that is kept."""
+
+
+def entries(database: Database, *organizations: UUID) -> list[dict[str, Any]]:
+    with transactions.owner(database) as connection:
+        rows = connection.execute(select(audit_log).where(audit_log.c.organization_id.in_(organizations)))
+        return [dict(row) for row in rows.mappings()]
+
+
+class Journey:
+    """Calls operations and keeps which entries each of them left."""
+
+    def __init__(self, database: Database, *organizations: UUID) -> None:
+        self.database, self.organizations = database, organizations
+        self.left: dict[str, set[str]] = {}
+        self.seen: set[UUID] = {entry["id"] for entry in entries(database, *organizations)}
+
+    def call(self, name: str, client: ApiClient, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        answer = client.request(method, path, json=body)
+        assert answer.status_code < 300, answer.text
+        new = [entry for entry in entries(self.database, *self.organizations) if entry["id"] not in self.seen]
+        self.seen |= {entry["id"] for entry in new}
+        self.left[name] = {entry["action"] for entry in new}
+        return answer.json() if answer.content else None
+
+
+def test_every_operation_that_writes_leaves_an_entry(api: ApiClient, signed_in: SignIn, database: Database) -> None:
+    us, other = a_customer(database), a_customer(database)
+    colleague = a_colleague(database, us, UserRole.VIEWER)
+    demo = UUID("00000000-0000-4000-8000-000000000001")
+    owner, guest = signed_in(us), signed_in(other)
+    journey = Journey(database, us.organization_id, other.organization_id, demo)
+
+    call = journey.call
+    key = call("create_api_key", owner, "POST", "/api/organization/api-keys", {"name": "x", "scopes": ["read"]})["id"]
+    call("rotate_api_key", owner, "POST", f"/api/organization/api-keys/{key}/rotate", {})
+    call("revoke_api_key", owner, "DELETE", f"/api/organization/api-keys/{key}")
+    call("rename_organization", owner, "PATCH", "/api/organization", {"name": "Renamed"})
+    person = f"/api/organization/members/{colleague.member.sub}"
+    call("change_member_role", owner, "PATCH", person, {"role": "admin"})
+    call("remove_member", owner, "DELETE", person)
+    invite = {"email": "guest@elsewhere.example", "role": "viewer"}
+    revoked = call("create_invitation", owner, "POST", "/api/organization/invitations", invite)
+    call("revoke_invitation", owner, "DELETE", f"/api/organization/invitations/{revoked['id']}")
+    link = call("create_invitation", owner, "POST", "/api/organization/invitations", invite)["link"]
+    token = {"token": link.partition("#token=")[2]}
+    joined = api.with_token(call("accept_invitation", guest, "POST", "/api/invitations/accept", token)["token"])
+    home = {"organization_id": str(other.organization_id)}
+    call("switch_organization", joined, "POST", "/api/auth/session", home)
+    call("refresh_session", owner, "POST", "/api/auth/refresh")
+    call("sign_out", owner, "POST", "/api/auth/logout")
+    call("sign_in_for_development", api, "POST", "/api/auth/dev", {"email": "demo@altaviz.dev"})
+
+    assert journey.left == WRITES | {name: set[str]() for name in LEAVE_NO_ENTRY}
+    writes = {operation["operationId"] for method, _, operation in described(api) if method != "GET"}
+    assert writes == WRITES.keys() | LEAVE_NO_ENTRY
+
+
+def test_an_entry_says_who_what_when_and_from_where(signed_in: SignIn, database: Database) -> None:
+    us = a_customer(database)
+    colleague = a_colleague(database, us, UserRole.VIEWER)
+    owner = signed_in(us)
+    path = f"/api/organization/members/{colleague.member.sub}"
+
+    changed = owner.request("PATCH", path, json={"role": "operator"})
+    (entry,) = owner.get(LOG).json()["items"]
+
+    assert entry == {
+        "id": entry["id"],
+        "occurred_at": "2026-01-12T00:00:00Z",
+        "action": "member.role_changed",
+        "target": str(colleague.member.sub),
+        "details": {"email": colleague.member.email, "from": "viewer", "to": "operator"},
+        "actor_kind": "user",
+        "actor_id": str(us.member.sub),
+        "actor_name": us.member.email,
+        "address": "127.0.0.1",
+        "request_id": changed.headers["X-Request-Id"],
+    }
+
+
+def test_what_is_refused_or_fails_leaves_no_entry(signed_in: SignIn, database: Database) -> None:
+    us = a_customer(database)
+    owner = signed_in(us)
+
+    last_owner = owner.request("DELETE", f"/api/organization/members/{us.member.sub}")
+    nobody = owner.request("PATCH", f"/api/organization/members/{uuid4()}", json={"role": "viewer"})
+
+    assert (last_owner.status_code, nobody.status_code) == (409, 404)
+    assert owner.get(LOG).json()["items"] == []
+
+
+def test_the_log_is_for_admins_of_the_organization_newest_first_in_pages(
+    api: ApiClient, signed_in: SignIn, database: Database
+) -> None:
+    us = a_customer(database)
+    admin = signed_in(a_colleague(database, us, UserRole.ADMIN))
+    for name in ("First", "Second", "Third"):
+        admin.request("PATCH", "/api/organization", json={"name": name})
+
+    assert api.get(LOG).status_code == 401
+    assert signed_in(a_colleague(database, us, UserRole.OPERATOR)).get(LOG).status_code == 403
+    assert signed_in(a_customer(database)).get(LOG).json()["items"] == []
+    first = admin.get(LOG, params={"limit": 2}).json()
+    second = admin.get(LOG, params={"limit": 2, "cursor": first["next"]}).json()
+    names = [entry["details"]["to"] for entry in first["items"] + second["items"]]
+    assert (sorted(names), second["next"]) == (["First", "Second", "Third"], None)
+
+
+def test_reuse_of_a_refreshed_token_is_kept(signed_in: SignIn, database: Database) -> None:
+    us = a_customer(database)
+    client = signed_in(us)
+    with transactions.owner(database) as connection:
+        statement = text("UPDATE sessions SET token_id = gen_random_uuid() WHERE organization_id = :organization_id")
+        connection.execute(statement, {"organization_id": us.organization_id})
+
+    assert client.post("/api/auth/refresh").status_code == 401
+
+    assert [entry["action"] for entry in entries(database, us.organization_id)] == ["session.ended_for_reuse"]
+
+
+@pytest.mark.parametrize("statement", [update(audit_log).values(action="nothing"), delete(audit_log)], ids=str)
+def test_the_api_can_add_entries_and_never_change_or_delete_one(
+    signed_in: SignIn,
+    database: Database,
+    statement: Any,  # noqa: ANN401 - SQLAlchemy's
+) -> None:
+    us = a_customer(database)
+    signed_in(us).request("PATCH", "/api/organization", json={"name": "Kept"})
+
+    with (
+        pytest.raises(ProgrammingError, match="permission denied"),
+        transactions.write(database, us.organization_id) as connection,
+    ):
+        connection.execute(statement)
+
+    assert len(entries(database, us.organization_id)) == 1
