@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError
 from shared_code.database import migrate, transactions
 from shared_code.database.embedded import EmbeddedServer
 from shared_code.database.engines import Database, Role
-from tests.shared_code.database.rows import STAGING, TENANT_TABLES
+from tests.shared_code.database.rows import STAGING, TENANT_TABLES, an_organization_with_rows
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -169,6 +169,23 @@ def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
 
     with transactions.owner(database) as connection:
         assert migrate.differences(connection) == []
+
+
+def test_going_back_to_one_organization_a_person_keeps_the_one_they_founded(database: Database) -> None:
+    joined, founded = (an_organization_with_rows(database) for _ in range(2))
+    with database.engine(Role.OWNER).connect() as never_committed:
+        never_committed.execute(
+            text(
+                "UPDATE users SET identity_object = 'two places', founder = organization_id = :founded "
+                "WHERE organization_id IN (:joined, :founded)"
+            ),
+            {"joined": joined, "founded": founded},
+        )
+
+        migrate.downgrade(never_committed, "0003")
+
+        left = text("SELECT organization_id FROM users WHERE identity_object = 'two places'")
+        assert list(never_committed.scalars(left)) == [founded]
 
 
 @pytest.mark.parametrize(

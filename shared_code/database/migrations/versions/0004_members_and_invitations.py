@@ -49,10 +49,21 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo; fails, and changes nothing, where somebody belongs to two organizations."""
+    """Undo. Who belongs to several organizations stays in the one they founded, or else came to first."""
     op.drop_table("invitations")
     op.drop_index("uq_users_founder", "users")
     op.drop_index("ix_users_identity", "users")
     op.drop_constraint("uq_users_identity", "users", type_="unique")
+    op.execute("ALTER TABLE users NO FORCE ROW LEVEL SECURITY")  # for the owner of the table, for this statement
+    op.execute(
+        """
+        DELETE FROM users AS u USING users AS kept
+        WHERE (kept.identity_issuer, kept.identity_tenant, kept.identity_object)
+            = (u.identity_issuer, u.identity_tenant, u.identity_object)
+          AND (NOT kept.founder, kept.created_at, kept.organization_id)
+            < (NOT u.founder, u.created_at, u.organization_id)
+        """
+    )
+    op.execute("ALTER TABLE users FORCE ROW LEVEL SECURITY")
     op.create_unique_constraint("uq_users_identity", "users", IDENTITY)
     op.drop_column("users", "founder")
