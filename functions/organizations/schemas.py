@@ -7,7 +7,6 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from functions.access.keys import Scope
-from functions.access.schemas import Email
 from functions.pagination import Position
 from shared_code.database.tables.access import ActorKind
 from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
@@ -16,6 +15,17 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
 """What people call a thing, in one line."""
+
+MailAddress = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        to_lower=True,
+        max_length=254,
+        pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",
+    ),
+]
+"""What a browser's form takes for an e-mail address: one, and nothing that means more than itself in a header."""
 
 KeyDays = Annotated[int, Field(ge=1, le=730, description="How many days the secret is good.")]
 
@@ -105,7 +115,7 @@ class NewRole(Body):
 class NewInvitation(Body):
     """Somebody to be invited."""
 
-    email: Annotated[Email, Field(examples=["somebody@altaviz.example"])]
+    email: Annotated[MailAddress, Field(examples=["somebody@altaviz.example"])]
     role: UserRole
 
 
