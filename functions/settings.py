@@ -27,6 +27,9 @@ class AccessSettings(BaseSettings):
     altaviz_environment: Literal["development", "staging", "production"] = "development"
     altaviz_public_url: str = "http://127.0.0.1:7071"
     session_secret: SecretStr | None = None
+    entra_client_id: str | None = None
+    entra_client_secret: SecretStr | None = None
+    entra_authority: str = "https://login.microsoftonline.com/organizations"
     dev_credentials_enabled: bool = False
     dev_credentials_allow_list: Annotated[frozenset[str], NoDecode] = frozenset()
 
@@ -41,6 +44,13 @@ class AccessSettings(BaseSettings):
         if not re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?", value):
             raise ValueError("must be like https://altaviz.example, in small letters, without a path")
         return value
+
+    @field_validator("entra_authority")
+    @classmethod
+    def _encrypted(cls, value: str) -> str:
+        if not value.startswith("https://"):
+            raise ValueError("must be an https:// address")
+        return value.rstrip("/")
 
     @field_validator("session_secret")
     @classmethod
@@ -104,6 +114,8 @@ def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) 
 def _contradictions(access: AccessSettings, database: DatabaseSettings) -> list[str]:
     found: list[str] = []
     environment = access.altaviz_environment
+    if (access.entra_client_id is None) != (access.entra_client_secret is None):
+        found.append("ENTRA_CLIENT_ID and ENTRA_CLIENT_SECRET must be set together")
     if environment != "development":
         if access.dev_credentials_enabled:
             found.append(f"DEV_CREDENTIALS_ENABLED must not be true where ALTAVIZ_ENVIRONMENT is {environment}")

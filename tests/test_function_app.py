@@ -23,9 +23,11 @@ from tests.seams.functions_host import Answer, FunctionsHost
 
 EXPECTED = {
     "accept_invitation": ("POST", "/api/invitations/accept"),
+    "begin_entra_sign_in": ("GET", "/api/auth/entra"),
     "change_member_role": ("PATCH", "/api/organization/members/{user_id}"),
     "check_alive": ("GET", "/api/health"),
     "check_ready": ("GET", "/api/health/ready"),
+    "complete_entra_sign_in": ("GET", "/api/auth/entra/callback"),
     "create_api_key": ("POST", "/api/organization/api-keys"),
     "create_invitation": ("POST", "/api/organization/invitations"),
     "get_compressor": ("GET", "/api/compressors/{compressor_id}"),
@@ -161,7 +163,11 @@ def test_each_operation_answers_through_its_own_function(host: FunctionsHost, na
     usual = 422 if name in WANT_A_BODY else 404 if "{" in path else 200
 
     assert answer.function == name
-    assert answer.response.status_code == {"sign_out": 204}.get(name, usual)
+    assert answer.response.status_code == {
+        "sign_out": 204,
+        "begin_entra_sign_in": 503,
+        "complete_entra_sign_in": 401,
+    }.get(name, usual)
     assert answer.response.headers["X-Frame-Options"] == "DENY"
 
 

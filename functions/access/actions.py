@@ -1,10 +1,12 @@
 """From a proven identity to a session and its end; from a key to its organization."""
 
 import re
-from datetime import datetime
+import secrets
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import uuid4
 
-from functions.access import audit, keys, queries, sessions
+from functions.access import audit, entra, keys, queries, sessions
 from functions.access.audit import Origin
 from functions.access.keys import Key, PresentedKey, Scope
 from functions.access.queries import Identity, KnownUser, Person
@@ -19,7 +21,9 @@ from shared_code.database.transactions import KeyHolder, Read, SignIn, Write
 from shared_code.errors import ConflictError, ForbiddenError, NotFoundError, UnauthorizedError
 from shared_code.identifiers import OrganizationId, UserId
 
-DEVELOPMENT_TENANT = "development"
+DEVELOPMENT_TENANT: Final = "development"
+ATTEMPT_LIFETIME: Final = timedelta(minutes=10)
+"""How long somebody may take to sign in at the provider."""
 
 
 def sign_in_for_development(
@@ -38,6 +42,40 @@ def sign_in_for_development(
         email=email,
         origin=origin,
         now=now,
+    )
+
+
+def begin_entra_sign_in(*, database: Database, settings: AccessSettings, now: datetime) -> tuple[str, str]:
+    """Begin a sign-in with Entra; return where to send the browser and the state that it must bring back.
+
+    Raises:
+        UnavailableError: Entra is not set up here, or does not answer.
+    """
+    state = secrets.token_urlsafe(32)
+    attempt = entra.begin(settings, state=state)
+    with transactions.sign_in_attempt(database, keys.digest(state)) as connection:
+        queries.add_sign_in_attempt(
+            connection, keys.digest(state), flow=attempt.flow, expires_at=now + ATTEMPT_LIFETIME, now=now
+        )
+    return attempt.url, state
+
+
+def complete_entra_sign_in(
+    *, database: Database, settings: AccessSettings, state: str, code: str, origin: Origin, now: datetime
+) -> Session:
+    """Begin the session of whoever comes back from Entra; an answer is taken once.
+
+    Raises:
+        UnauthorizedError: no such sign-in has begun, or Entra does not prove who it is.
+        UnavailableError: Entra does not answer.
+    """
+    with transactions.sign_in_attempt(database, keys.digest(state)) as connection:
+        flow = queries.take_sign_in_attempt(connection, keys.digest(state), now=now)
+    if flow is None:
+        raise UnauthorizedError(entra.REFUSED)
+    person = entra.finish(settings, flow, state=state, code=code, now=now)
+    return sign_in(
+        database=database, identity=person.identity, email=person.email, name=person.name, origin=origin, now=now
     )
 
 

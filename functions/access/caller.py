@@ -1,5 +1,6 @@
 """Who sent this request: a person whose session it carries, in a header or a cookie, or a machine with its key."""
 
+import hmac
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from shared_code.database.transactions import Read, Write
 from shared_code.errors import ForbiddenError, UnauthorizedError
 
 COOKIE: Final = "altaviz_session"
+STATE_COOKIE: Final = "altaviz_sign_in"
+STATE_PATH: Final = "/api/auth/entra"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -218,6 +221,24 @@ def hand_over(session: Session, request: Request, response: Response, applicatio
         samesite="lax",
     )
     return SignedIn(token=token, expiresAt=session.expires_at)
+
+
+def remember_state(request: Request, response: Response, state: str) -> None:
+    """Give the browser the state of the sign-in it begins, so that no other browser can finish it."""
+    response.set_cookie(
+        STATE_COOKIE,
+        state,
+        max_age=int(actions.ATTEMPT_LIFETIME.total_seconds()),
+        path=STATE_PATH,
+        secure=_needs_secure(request),
+        httponly=True,
+        samesite="lax",  # the provider sends the browser back, which is another site's navigation
+    )
+
+
+def brings_state(request: Request, state: str) -> bool:
+    """Return whether the browser is the one that began the sign-in of this state."""
+    return hmac.compare_digest(request.cookies.get(STATE_COOKIE, "").encode(), state.encode())
 
 
 def clear_cookie(request: Request, response: Response) -> None:

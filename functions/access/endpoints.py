@@ -1,8 +1,11 @@
 """Sign-in, the session, and sign-out over HTTP."""
 
-from fastapi import APIRouter, Request, Response, status
+from typing import Annotated, Final
 
-from functions.access import actions, caller
+from fastapi import APIRouter, Query, Request, Response, status
+from fastapi.responses import RedirectResponse
+
+from functions.access import actions, caller, entra
 from functions.access.caller import (
     CurrentOrigin,
     CurrentSession,
@@ -16,9 +19,13 @@ from functions.access.sessions import Session
 from functions.application import CurrentApplication, Now
 from functions.pagination import Page
 from functions.problems import responses
+from shared_code.errors import UnauthorizedError
 from shared_code.identifiers import OrganizationId
 
 router = APIRouter(prefix="/auth", tags=["access"])
+
+SIGNED_IN_PATH: Final = "/api/auth/session"
+"""Where the browser goes when somebody has signed in: it shows who."""
 
 
 @router.post("/dev", operation_id="sign_in_for_development", responses=responses(403, 422))
@@ -35,6 +42,56 @@ def sign_in_for_development(
         database=application.database(), settings=application.settings.access, email=body.email, origin=origin, now=now
     )
     return caller.hand_over(session, request, response, application)
+
+
+@router.get(
+    "/entra",
+    operation_id="begin_entra_sign_in",
+    status_code=status.HTTP_303_SEE_OTHER,
+    response_class=RedirectResponse,
+    response_description="To the provider's sign-in page.",
+    responses=responses(503),
+)
+def begin_entra_sign_in(request: Request, application: CurrentApplication, now: Now) -> RedirectResponse:
+    """Sign in with Microsoft Entra: send the browser to its page, which sends it back within ten minutes."""
+    url, state = actions.begin_entra_sign_in(
+        database=application.database(), settings=application.settings.access, now=now
+    )
+    redirect = RedirectResponse(url, status.HTTP_303_SEE_OTHER)
+    caller.remember_state(request, redirect, state)
+    return redirect
+
+
+@router.get(
+    "/entra/callback",
+    operation_id="complete_entra_sign_in",
+    status_code=status.HTTP_303_SEE_OTHER,
+    response_class=RedirectResponse,
+    response_description="Signed in: the session is in its cookie.",
+    responses=responses(401, 422, 503),
+)
+def complete_entra_sign_in(
+    request: Request,
+    application: CurrentApplication,
+    origin: CurrentOrigin,
+    now: Now,
+    state: Annotated[str, Query(max_length=200, description="As it was sent.")] = "",
+    code: Annotated[str, Query(max_length=8192, description="What the provider trades for who has signed in.")] = "",
+) -> RedirectResponse:
+    """Take the answer of Entra, once, from the browser that began; without a code, nobody has signed in."""
+    if not (state and code and caller.brings_state(request, state)):
+        raise UnauthorizedError(entra.REFUSED)
+    session = actions.complete_entra_sign_in(
+        database=application.database(),
+        settings=application.settings.access,
+        state=state,
+        code=code,
+        origin=origin,
+        now=now,
+    )
+    redirect = RedirectResponse(SIGNED_IN_PATH, status.HTTP_303_SEE_OTHER)
+    caller.hand_over(session, request, redirect, application)
+    return redirect
 
 
 @router.get("/session", operation_id="get_session", responses=responses(401, 403))

@@ -8,9 +8,9 @@ from sqlalchemy import RowMapping, and_, case, delete, func, insert, null, or_, 
 from sqlalchemy.exc import IntegrityError
 
 from functions.access.sessions import LIFETIME, LONGEST, REFRESH_GRACE, Session
-from shared_code.database.tables import api_keys, audit_log, organizations, sessions, users
+from shared_code.database.tables import api_keys, audit_log, organizations, sessions, sign_in_attempts, users
 from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
-from shared_code.database.transactions import KeyHolder, Read, SignIn, Write
+from shared_code.database.transactions import Attempt, KeyHolder, Read, SignIn, Write
 from shared_code.errors import ConflictError
 from shared_code.identifiers import OrganizationId, UserId
 
@@ -270,3 +270,23 @@ def record_key_use(connection: Write, organization_id: OrganizationId, key_id: U
 def add_audit_entry(connection: Write, organization_id: OrganizationId, values: dict[str, Any]) -> None:
     """Add an entry to the audit log."""
     connection.execute(insert(audit_log).values(organization_id=organization_id, **values))
+
+
+# organization-free: nobody has proven yet who they are
+def add_sign_in_attempt(
+    connection: Attempt, state_hash: str, *, flow: dict[str, Any], expires_at: datetime, now: datetime
+) -> None:
+    """Keep a sign-in that begins, and clear away those that nobody finished."""
+    connection.execute(delete(sign_in_attempts).where(sign_in_attempts.c.expires_at < now))
+    connection.execute(insert(sign_in_attempts).values(state_hash=state_hash, flow=flow, expires_at=expires_at))
+
+
+# organization-free: nobody has proven yet who they are
+def take_sign_in_attempt(connection: Attempt, state_hash: str, *, now: datetime) -> dict[str, Any] | None:
+    """Remove a sign-in that has begun and return what finishes it; None: there is none, or its answer came before."""
+    statement = (
+        delete(sign_in_attempts)
+        .where(sign_in_attempts.c.state_hash == state_hash, sign_in_attempts.c.expires_at > now)
+        .returning(sign_in_attempts.c.flow)
+    )
+    return connection.execute(statement).scalar_one_or_none()

@@ -38,6 +38,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "get_openapi_document": ANYBODY,
     "show_documentation": ANYBODY,
     # Oneself.
+    "begin_entra_sign_in": ANYBODY,
+    "complete_entra_sign_in": ANYBODY,
     "get_session": MEMBERS,
     "list_my_organizations": MEMBERS,
     "refresh_session": MEMBERS,

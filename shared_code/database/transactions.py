@@ -19,6 +19,8 @@ Write = NewType("Write", Connection)
 """A transaction of one organization that may write; whoever may write may read."""
 SignIn = NewType("SignIn", Connection)
 """A transaction that sees the users of one proven identity, and no organization yet."""
+Attempt = NewType("Attempt", Connection)
+"""A transaction that sees the one sign-in whose state the browser brings, and no person yet."""
 KeyHolder = NewType("KeyHolder", Connection)
 """A transaction that sees the one API key that its holder has sent, and no organization yet."""
 JobWrite = NewType("JobWrite", Connection)
@@ -53,6 +55,14 @@ def sign_in(database: Database, *, issuer: str, tenant: str, object_id: str) -> 
     with database.engine(Role.APP).begin() as connection:
         _prove(connection, issuer, tenant, object_id)
         yield SignIn(connection)
+
+
+@contextmanager
+def sign_in_attempt(database: Database, state_hash: str) -> Generator[Attempt]:
+    """Open a transaction for whoever brings the state of this hash."""
+    with database.engine(Role.APP).begin() as connection:
+        connection.execute(_SET, {"name": "app.sign_in_state_hash", "value": state_hash})
+        yield Attempt(connection)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from tests.seams.api_client import ApiClient
 from tests.seams.operations import described, of_nothing
 
 OPEN = {
+    "begin_entra_sign_in",
+    "complete_entra_sign_in",
     "check_alive",
     "check_ready",
     "get_openapi_document",

@@ -14,6 +14,13 @@ NAMES = (
     "DEV_CREDENTIALS_ALLOW_LIST",
     "DB_HOST",
     "DB_TYPE",
+    "ENTRA_CLIENT_ID",
+    "ENTRA_CLIENT_SECRET",
+    "ENTRA_AUTHORITY",
+    "SMTP_HOST",
+    "SMTP_FROM",
+    "SMTP_STARTTLS",
+    "SMTP_PASSWORD",
 )
 
 
@@ -110,9 +117,35 @@ def test_a_public_url_is_an_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SESSION_SECRET", "canary" * 6)
-    monkeypatch.setenv("DB_PASSWORD", "canary")
+    for name in ("DB_PASSWORD", "SMTP_PASSWORD", "ENTRA_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("ENTRA_CLIENT_ID", "altaviz")
 
     settings = read_settings(home=tmp_path)
 
     assert settings.session_key == "canary" * 6
     assert "canary" not in f"{settings!r} {settings}"
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"ENTRA_CLIENT_ID": "altaviz"}, "ENTRA_CLIENT_ID and ENTRA_CLIENT_SECRET must be set together"),
+        ({"ENTRA_CLIENT_SECRET": "canary"}, "ENTRA_CLIENT_ID and ENTRA_CLIENT_SECRET must be set together"),
+        ({"ENTRA_AUTHORITY": "http://login.example"}, "entra_authority: .*must be an https:// address"),
+        ({"SMTP_HOST": "mail.example"}, "SMTP_FROM must be set where SMTP_HOST is"),
+        (
+            {"ALTAVIZ_ENVIRONMENT": "production", "SMTP_HOST": "mail.example", "SMTP_STARTTLS": "false"},
+            "SMTP_STARTTLS must not be false where ALTAVIZ_ENVIRONMENT is production",
+        ),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_together_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str], complaint: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=complaint):
+        read_settings(home=tmp_path)

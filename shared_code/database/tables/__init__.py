@@ -1,6 +1,6 @@
 """The SQL tables. Every tenant table has `organization_id` first in its key."""
 
-from shared_code.database.tables.access import api_keys, audit_log, sessions
+from shared_code.database.tables.access import api_keys, audit_log, sessions, sign_in_attempts
 from shared_code.database.tables.alerts import alert_history
 from shared_code.database.tables.billing import billing_events
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
@@ -31,6 +31,7 @@ __all__ = [
     "organizations",
     "sensor_readings_agg",
     "sessions",
+    "sign_in_attempts",
     "staging_data_quality_metrics",
     "staging_sensor_readings_agg",
     "station_locations",

@@ -42,6 +42,16 @@ api_keys = Table(
     Index(None, "organization_id", "created_at", "id"),
 )
 
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("state_hash", String(64), primary_key=True),
+    Column("flow", DOCUMENT, nullable=False),  # what the sign-in library needs back: nonce, PKCE verifier, redirect
+    Column("expires_at", INSTANT, nullable=False),
+    Index(None, "expires_at"),
+)
+"""Sign-ins with a provider that have begun; the row goes when its one answer comes."""
+
 
 class ActorKind(StrEnum):
     """Who does things."""

@@ -115,7 +115,14 @@ def seen_without_an_organization(connection: Connection) -> dict[str, int]:
 
 def carried(connection: Connection) -> dict[str, str]:
     """Return what a connection still holds of the transactions before."""
-    settings = ("organization_id", "identity_issuer", "identity_tenant", "identity_object", "api_key_hash")
+    settings = (
+        "organization_id",
+        "identity_issuer",
+        "identity_tenant",
+        "identity_object",
+        "api_key_hash",
+        "sign_in_state_hash",
+    )
     names = [f"app.{setting}" for setting in settings]
     values = {name: connection.scalar(text("SELECT current_setting(:name, true)"), {"name": name}) for name in names}
     return {name: value for name, value in values.items() if value}
