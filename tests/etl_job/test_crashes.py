@@ -36,7 +36,7 @@ POINTS: dict[Work, tuple[str, ...]] = {
     pipeline.rebuild: ("note", *GOLD, "end of note"),
     pipeline.replay: (SQL, "note", SQL, QUARANTINE.folder, SILVER.folder, *GOLD, "quarantine release", "end of note"),
 }
-MACHINES = [f"COMP-{number:03}" for number in range(1 + max(map(len, POINTS.values())))]
+MACHINES = [f"COMP-{number:03}" for number in range(1 + len(POINTS[pipeline.run]))]
 
 
 def deliver_hours(customer: Customer, machine: str) -> None:
@@ -71,11 +71,14 @@ def state(customer: Customer) -> dict[str, Any]:
     return found
 
 
-def run_until(customer: Customer, work: Work, point: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        watch(CommitPoints(point, stop), patch)
-        with pytest.raises(Stopped):
-            customer.run(work)
+def stop_everywhere(customer: Customer, work: Work) -> None:
+    """Do a piece of work, stopped at its first point, then at its second, and so on; at last let it come to its end."""
+    for point in range(len(POINTS[work])):
+        with pytest.MonkeyPatch.context() as patch:
+            watch(CommitPoints(point, stop), patch)
+            with pytest.raises(Stopped):
+                customer.run(work)
+    customer.run(work)
 
 
 def run_and_kill(customer: Customer, point: int) -> int:
@@ -127,53 +130,42 @@ def test_a_process_killed_anywhere_is_finished_by_the_next(customer: Customer) -
         customer.run()
     undisturbed = beside(customer, "undisturbed")
     deliver_fleet(undisturbed.landing, MACHINES)
-    for machine in (MACHINES[-1], *MACHINES[: len(POINTS[pipeline.run])]):
+    for machine in MACHINES:
         deliver_hours(undisturbed, machine)
     undisturbed.run()
     assert state(customer) == state(undisturbed)
 
 
-def test_a_first_run_stopped_anywhere_is_finished_by_the_next(customer: Customer) -> None:
-    lakes = [beside(customer, str(point)) for point in range(len(POINTS[pipeline.run]))]
-    for lake in (customer, *lakes):
-        deliver_fleet(lake.landing, MACHINES[:1])
-        deliver_hours(lake, MACHINES[0])
-    customer.run()
-    expected = state(customer)
-    for point, lake in enumerate(lakes):
-        run_until(lake, pipeline.run, point)
-        lake.run()
-        assert state(lake) == expected, POINTS[pipeline.run][point]
+def test_a_first_run_stopped_everywhere_comes_to_its_end(customer: Customer) -> None:
+    undisturbed = beside(customer, "undisturbed")
+    for each in (customer, undisturbed):
+        deliver_fleet(each.landing, MACHINES[:1])
+        deliver_hours(each, MACHINES[0])
+    stop_everywhere(customer, pipeline.run)
+    undisturbed.run()
+    assert state(customer) == state(undisturbed)
 
 
-def test_a_rebuild_stopped_anywhere_is_finished_by_the_next(customer: Customer) -> None:
+def test_a_rebuild_stopped_everywhere_comes_to_its_end(customer: Customer) -> None:
     deliver_fleet(customer.landing, MACHINES[:1])
     deliver_hours(customer, MACHINES[0])
     customer.run()
     expected = state(customer)
-    for point, name in enumerate(POINTS[pipeline.rebuild]):
-        table_of(customer, PARTIALS).update(set={"vibration_mms_mean": "99D"})
-        table_of(customer, AGGREGATES).delete()
-        run_until(customer, pipeline.rebuild, point)
-        customer.run(pipeline.rebuild)
-        assert state(customer) == expected, name
+    table_of(customer, PARTIALS).update(set={"vibration_mms_mean": "99D"})
+    table_of(customer, AGGREGATES).delete()
+    stop_everywhere(customer, pipeline.rebuild)
+    assert state(customer) == expected
 
 
-def test_a_replay_stopped_anywhere_is_finished_by_the_next(customer: Customer) -> None:
-    points = len(POINTS[pipeline.replay])
-    for machine in MACHINES:
-        deliver_hours(customer, machine)
-    deliver_fleet(customer.landing, MACHINES[-1:])
-    customer.run()
-    for point in range(points):
-        deliver_fleet(customer.landing, [MACHINES[-1], *MACHINES[: point + 1]])
-        run_until(customer, pipeline.replay, point)
-        customer.run(pipeline.replay)
+def test_a_replay_stopped_everywhere_comes_to_its_end(customer: Customer) -> None:
     undisturbed = beside(customer, "undisturbed")
-    deliver_fleet(undisturbed.landing, [MACHINES[-1], *MACHINES[:points]])
-    for machine in MACHINES:
-        deliver_hours(undisturbed, machine)
-    undisturbed.run()
+    for each in (customer, undisturbed):
+        for machine in MACHINES[:2]:
+            deliver_hours(each, machine)
+        deliver_fleet(each.landing, MACHINES[:1] if each is customer else MACHINES[:2])
+        each.run()
+    deliver_fleet(customer.landing, MACHINES[:2])
+    stop_everywhere(customer, pipeline.replay)
     ours, theirs = state(customer), state(undisturbed)
     del ours[BRONZE.folder], theirs[BRONZE.folder]  # which says what became of a row when it arrived
     assert ours == theirs
