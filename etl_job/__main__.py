@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import typer
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from rich.console import Console
 
@@ -25,7 +27,7 @@ from shared_code.database import transactions
 from shared_code.database.demo import DEMO_ORGANIZATION
 from shared_code.database.engines import Database
 from shared_code.database.home import open_database
-from shared_code.errors import SettingsError
+from shared_code.errors import AltavizError, SettingsError
 from shared_code.settings import DatabaseSettings, JobSettings, read
 from shared_code.thresholds import thresholds
 from shared_code.version import VERSION
@@ -34,6 +36,10 @@ BAD_USAGE = 2
 SOMETHING_KEPT_ASIDE = 3
 SMALL_BYTES = 5_000_000
 DATABASE, START, STOP = "database", "start of Spark", "end of Spark"
+
+
+class JobError(AltavizError):
+    """Spark could not do its work."""
 
 
 class Task(StrEnum):
@@ -112,17 +118,25 @@ def main(
 
 
 def _location(given: str, *, must_exist: bool) -> str:
-    """Return a folder as an absolute path, or a URL as it is.
+    """Return a URL: of a folder of this machine too, as on a cluster Spark may take a bare path for one elsewhere.
 
     Raises:
         SettingsError: it is a folder of this machine and not there.
     """
-    if urlsplit(given).scheme:
+    folder = _local(given)
+    if folder is None:
         return given
-    folder = Path(given).resolve()
     if must_exist and not folder.is_dir():
         raise SettingsError(f"--landing {given}: no such folder")
-    return str(folder)
+    return f"file://{folder.resolve()}"
+
+
+def _local(location: str) -> Path | None:
+    """Return the folder of this machine that a path or a URL names; None where it names one elsewhere."""
+    url = urlsplit(location)
+    if url.scheme == "file" and not url.netloc:
+        return Path(location.partition(":")[2])
+    return None if url.scheme else Path(location)
 
 
 def _home_organization(settings: DatabaseSettings) -> UUID | None:
@@ -141,6 +155,9 @@ def _run_alone(database: Database, job: Job, work: Callable[[SparkSession, Job],
             try:
                 with job.progress.tasks(spark):
                     return work(spark, job)
+            except (PySparkException, Py4JJavaError) as failure:
+                # Java has the words, and is gone when Python prints them.
+                raise JobError(str(failure)).with_traceback(failure.__traceback__) from None
             finally:
                 with job.progress.stage(STOP):
                     spark_session.stop(spark)
@@ -150,8 +167,8 @@ def _run_alone(database: Database, job: Job, work: Callable[[SparkSession, Job],
 
 def _is_small(landing: str) -> bool:
     """Whether all there is to read is little; what stands elsewhere than on this machine may be much."""
-    folder = Path(landing)
-    if not folder.is_dir():
+    folder = _local(landing)
+    if folder is None:
         return False
     sizes = itertools.accumulate(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return all(size < SMALL_BYTES for size in sizes)

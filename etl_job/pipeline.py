@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import uuid4
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from etl_job import files, fleet, ingest, publish, quarantine
@@ -17,14 +16,9 @@ from etl_job.batch import Batch, Job, timed
 from etl_job.delta_tables import BRONZE
 from etl_job.summary import Summary
 from shared_code.database import transactions
-from shared_code.errors import AltavizError
 from shared_code.readings import LANDING_READINGS
 
 CHECKPOINTS: Final = "_checkpoints"
-
-
-class JobError(AltavizError):
-    """Spark could not do its work."""
 
 
 def run(spark: SparkSession, job: Job) -> Summary:
@@ -83,7 +77,7 @@ def _stream(spark: SparkSession, job: Job, readings: str, total: Summary) -> Non
             writer = str(spark.sparkContext.getLocalProperty("sql.streaming.queryId"))
             total.add(_take_in(job, readings, arriving, writer, number))
         except Exception as failure:
-            failures.append(_told(failure))  # Spark would report no more than that something failed
+            failures.append(failure)  # Spark would report no more than that something failed
             raise
 
     query = (
@@ -113,11 +107,6 @@ def _take_in(job: Job, root: str, arriving: DataFrame, writer: str, number: int)
         )
     batch.process(batch.lake.read_batch(BRONZE, batch.batch_id), arrivals)
     return batch.summary
-
-
-def _told(failure: Exception) -> Exception:
-    """Put a failure of Spark's into words while its Java process, which knows them, still runs."""
-    return JobError(str(failure)) if isinstance(failure, PySparkException) else failure
 
 
 @contextmanager

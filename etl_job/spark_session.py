@@ -30,6 +30,8 @@ SESSION: Final = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
     "spark.python.daemon.module": "etl_job.worker_daemon",
+    # PySpark asks Java for the call site of every column operation; building our plans takes twice as long with it.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     # Delta keeps a table's state in 50 pieces by default; ours are small.
@@ -59,47 +61,52 @@ def start(settings: JobSettings, *, small: bool = False) -> SparkSession:
         settings: where Spark runs and with how much memory.
         small: the work is over before compiling pays, of plans to Java and of Java by its second compiler.
     """
-    # Executors' Python is the driver's, and finds our modules where the driver's does.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.Builder().appName("altaviz-etl")
-    if "SPARK_ENV_LOADED" not in os.environ:  # spark-submit has chosen the master already
-        builder = builder.master(settings.master)
-    if settings.master.startswith("local"):
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     for key, value in {**SESSION, **(SMALL if small else {})}.items():
         builder = builder.config(key, value)
-    builder = builder.config("spark.driver.memory", settings.driver_memory)
-    builder = builder.config(
-        "spark.driver.extraJavaOptions", " ".join([*_java_options(small=small), settings.java_options])
-    )
+    # Executors find our modules where the driver does.
+    modules = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    builder = builder.config("spark.executorEnv.PYTHONPATH", modules)
+    java_options = _java_options(small=small)
+    builder = builder.config("spark.executor.extraJavaOptions", " ".join(java_options))
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else spark-submit or a platform has started Java, and knows where
+        driver_options = [*java_options, *_class_archive(), settings.java_options]
+        builder = builder.master(settings.master)
+        builder = builder.config("spark.driver.memory", settings.driver_memory)
+        builder = builder.config("spark.driver.extraJavaOptions", " ".join(driver_options))
+        if settings.master.startswith("local"):
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
 
 
 def _java_options(*, small: bool) -> list[str]:
-    options = [f"-Dlog4j2.configurationFile={LOGGING.as_uri()}"]
-    # PySpark asks Java for the call site of every column operation; building our plans takes twice as long with it.
-    options.append("-Dspark.python.sql.dataFrameDebugging.enabled=false")
     # Wide tables make long methods, and Java would interpret those for ever.
-    options.append("-XX:-DontCompileHugeMethods")
-    if small:
-        options += ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-    if CLASS_ARCHIVE.exists():
-        # Java checks that the archive fits it and goes on without where it does not.
-        options += [f'"-XX:SharedArchiveFile={CLASS_ARCHIVE}"', "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-    return options
+    options = [f"-Dlog4j2.configurationFile={LOGGING.as_uri()}", "-XX:-DontCompileHugeMethods"]
+    return [*options, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if small else options
+
+
+def _class_archive() -> list[str]:
+    """Java checks that the archive fits it, which it does the driver, and goes on without where it does not."""
+    if not CLASS_ARCHIVE.exists():
+        return []
+    return [f'"-XX:SharedArchiveFile={CLASS_ARCHIVE}"', "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
 
 def stop(session: SparkSession) -> None:
-    """End the session and wait for its Java process, so that nothing is left running."""
+    """End the session and wait for its Java process, so that nothing is left running.
+
+    Where spark-submit or a platform started Java, both are theirs to end.
+    """
     context: Any = session.sparkContext
     gateway = context._gateway  # noqa: SLF001 - who started Java must see it end
-    session.stop()
     process = getattr(gateway, "proc", None)
-    if process is not None:
-        gateway.shutdown()
-        process.stdin.close()
-        process.wait()
-        type(context)._gateway = type(context)._jvm = None  # noqa: SLF001 - so that a next session starts a new one
+    if process is None:
+        return
+    session.stop()
+    gateway.shutdown()
+    process.stdin.close()
+    process.wait()
+    type(context)._gateway = type(context)._jvm = None  # noqa: SLF001 - so that a next session starts a new one

@@ -52,7 +52,7 @@ def begin_entra_sign_in(*, database: Database, settings: AccessSettings, now: da
         UnavailableError: Entra is not set up here, or does not answer.
     """
     state = secrets.token_urlsafe(32)
-    attempt = entra.begin(settings, state=state)
+    attempt = entra.start(settings, state=state)
     with transactions.sign_in_attempt(database, keys.digest(state)) as connection:
         queries.add_sign_in_attempt(
             connection, keys.digest(state), flow=attempt.flow, expires_at=now + ATTEMPT_LIFETIME, now=now

@@ -34,7 +34,7 @@ class Attempt:
     flow: dict[str, Any]
 
 
-def begin(settings: AccessSettings, *, state: str) -> Attempt:
+def start(settings: AccessSettings, *, state: str) -> Attempt:
     """Return how to begin a sign-in.
 
     Raises:

@@ -83,13 +83,20 @@ def test_a_setting_that_is_wrong_is_named(tmp_path: Path, landing: Path) -> None
 
 def test_a_second_run_at_the_same_time_says_so_and_leaves_the_work_to_the_first(tmp_path: Path, landing: Path) -> None:
     database = open_database(read(DatabaseSettings, data_dir=tmp_path / "database"), now=MONDAY)
-    with transactions.only_job(database, str(tmp_path / "lake")) as alone:
+    with transactions.only_job(database, f"file://{tmp_path}/lake") as alone:
         assert alone
         second = etl_job(tmp_path, landing)
     database.dispose()
     assert (second.returncode, second.stdout) == (0, "")
     assert "another run is at work on this lake" in told(second)
     assert not (tmp_path / "lake").exists()
+
+
+def test_what_stopped_spark_is_told_after_spark_is_gone(tmp_path: Path, landing: Path) -> None:
+    (tmp_path / "lake").write_text("not a folder")
+    done = etl_job(tmp_path, landing, "--task", "rebuild")
+    assert done.returncode == 1
+    assert "Parent path is not a directory" in told(done)
 
 
 def test_runs_end_in_what_they_found(tmp_path: Path, landing: Path) -> None:
