@@ -4,22 +4,35 @@ A batch's rows are copied from the executors into staging tables; one transactio
 Nothing here deletes or empties a table that people read, so a rerun at any point ends in the same state.
 """
 
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import pyarrow as pa
-import pyarrow.csv
-from psycopg.conninfo import make_conninfo
 from pyspark.sql import DataFrame
-from sqlalchemy import Table, delete, func, or_, select
-from sqlalchemy.dialects.postgresql import Insert, distinct_on, insert
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Insert,
+    Select,
+    Table,
+    Update,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql
 
 from etl_job.fleet import FleetData, FleetRow, Refused
+from shared_code.database import staging
 from shared_code.database.engines import Database, Role
-from shared_code.database.staging import copy_csv
 from shared_code.database.tables import (
     compressor_metadata,
     data_quality_metrics,
@@ -69,7 +82,9 @@ def save_fleet(connection: JobWrite, fleet: FleetData) -> list[Refused]:
         fleet.maintenance, refused, "compressor", lambda row: (row.organization_id, row.compressor_id) in known
     )
     if events:
-        connection.execute(insert(maintenance_events).on_conflict_do_nothing(), [row.model_dump() for row in events])
+        connection.execute(
+            postgresql.insert(maintenance_events).on_conflict_do_nothing(), [row.model_dump() for row in events]
+        )
     return refused
 
 
@@ -79,22 +94,20 @@ def stage(rows: DataFrame, target: Table, database: Database) -> int:
     Returns:
         How many rows there are; a task that Spark ran twice has copied its rows twice.
     """
-    staging = STAGING[target]
-    columns = [column.name for column in staging.columns]
-    conninfo, name = _conninfo(database), staging.name
+    table = STAGING[target]
+    loader, name, columns = staging.loader(database.engine(Role.ETL)), table.name, staging.columns_of(table)
 
-    def copy(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        copied = copy_csv(conninfo, name, columns, map(_as_csv, batches))
-        yield pa.RecordBatch.from_pydict({"copied": pa.array([copied], pa.int64())})
+    def load(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict({"loaded": pa.array([loader.load(name, columns, batches)], pa.int64())})
 
-    counts = rows.select(*columns).mapInArrow(copy, "copied long").collect()
-    return sum(count["copied"] for count in counts)
+    counts = rows.select(*columns.names).mapInArrow(load, "loaded long").collect()
+    return sum(count["loaded"] for count in counts)
 
 
 def clear_staging(connection: JobWrite, batch_id: str) -> None:
     """Remove what an earlier, interrupted attempt at this batch left behind."""
-    for staging in STAGING.values():
-        connection.execute(delete(staging).where(staging.c.batch_id == batch_id))
+    for table in STAGING.values():
+        connection.execute(delete(table).where(table.c.batch_id == batch_id))
 
 
 def merge(connection: JobWrite, target: Table, batch_id: str, staged: int) -> int:
@@ -109,17 +122,60 @@ def merge(connection: JobWrite, target: Table, batch_id: str, staged: int) -> in
     Returns:
         How many rows were new or differed.
     """
-    staging = STAGING[target]
-    key = [column.name for column in target.primary_key]
-    columns = [column.name for column in target.columns]
-    ours = staging.c.batch_id == batch_id
-    found = select(*(staging.c[name] for name in columns)).where(ours)
-    if connection.execute(select(func.count()).select_from(staging).where(ours)).scalar_one() != staged:
-        found = found.ext(distinct_on(*(staging.c[name] for name in key)))
-    statement = insert(target).from_select(columns, found)
-    merged = connection.execute(_replacing(statement, target), execution_options={"preserve_rowcount": True})
-    connection.execute(delete(staging).where(ours))
-    return merged.rowcount
+    table = STAGING[target]
+    ours = table.c.batch_id == batch_id
+    rows = select(*(table.c[column.name] for column in target.columns)).where(ours)
+    if connection.execute(select(func.count()).select_from(table).where(ours)).scalar_one() != staged:
+        rows = each_once(rows, target)
+    merged = sum(
+        connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+        for statement in upsert(target, rows, connection.dialect.name)
+    )
+    connection.execute(delete(table).where(ours))
+    return merged
+
+
+def upsert(target: Table, rows: Select[Any], dialect: str) -> list[Insert | Update]:
+    """Return statements that replace rows that differ, add missing ones, and count those they wrote.
+
+    Args:
+        target: where to.
+        rows: of all its columns, each key once.
+        dialect: of the database.
+    """
+    if dialect == "postgresql":
+        # What this costs depends on the rows alone. The planner may give a join to a table that it takes for small,
+        # because nobody has counted since it grew, hours.
+        names = [column.name for column in target.columns]
+        return [_replacing(postgresql.insert(target).from_select(names, rows), target)]
+    return [replace_different(target, rows), add_missing(target, rows)]
+
+
+def replace_different(target: Table, rows: Select[Any]) -> Update:
+    """Return a statement that replaces what differs from the row of its key."""
+    given = rows.subquery("given")
+    others = [column for column in target.columns if not column.primary_key]
+    return (
+        update(target)
+        .values({column.name: given.c[column.name] for column in others})
+        .where(_same_key(target, given), or_(*(column.is_distinct_from(given.c[column.name]) for column in others)))
+    )
+
+
+def add_missing(target: Table, rows: Select[Any]) -> Insert:
+    """Return a statement that adds rows whose key is not there."""
+    given = rows.subquery("given")
+    names = [column.name for column in target.columns]
+    missing = ~exists().where(_same_key(target, given))
+    return insert(target).from_select(names, select(*(given.c[name] for name in names)).where(missing))
+
+
+def each_once(rows: Select[Any], target: Table) -> Select[Any]:
+    """Return the rows without copies of them."""
+    key = [rows.selected_columns[column.name] for column in target.primary_key]
+    copy = func.row_number().over(partition_by=key, order_by=key).label("copy")
+    numbered = rows.add_columns(copy).subquery("numbered")
+    return select(*(numbered.c[column.name] for column in target.columns)).where(numbered.c["copy"] == 1)
 
 
 def record(
@@ -127,7 +183,8 @@ def record(
 ) -> None:
     """Record, with the batch's rows and in their transaction, that it was published."""
     row = {"batch_id": batch_id, "run_id": run_id, "published_at": now, "program_version": version, "summary": summary}
-    connection.execute(insert(etl_runs).values(row).on_conflict_do_nothing())
+    given = select(*(literal(value, etl_runs.c[name].type).label(name) for name, value in row.items()))
+    connection.execute(add_missing(etl_runs, given))
 
 
 def _keep(rows: Iterable[RowT], refused: list[Refused], reference: str, is_known: Callable[[RowT], bool]) -> list[RowT]:
@@ -150,10 +207,10 @@ def _upsert(connection: JobWrite, table: Table, rows: Iterable[FleetRow]) -> Non
     key = [column.name for column in table.primary_key]
     newest = {tuple(values[name] for name in key): values for values in (row.model_dump() for row in rows)}
     if newest:
-        connection.execute(_replacing(insert(table), table), list(newest.values()))
+        connection.execute(_replacing(postgresql.insert(table), table), list(newest.values()))
 
 
-def _replacing(statement: Insert, table: Table) -> Insert:
+def _replacing(statement: postgresql.Insert, table: Table) -> postgresql.Insert:
     """Let an insert replace rows with its key that differ, and leave equal ones alone."""
     others = [column for column in table.columns if not column.primary_key]
     excluded = statement.excluded
@@ -164,16 +221,5 @@ def _replacing(statement: Insert, table: Table) -> Insert:
     )
 
 
-def _conninfo(database: Database) -> str:
-    """Return how an executor, which has no engine, reaches the database."""
-    url = database.engine(Role.ETL).url
-    options = {name: str(value) for name, value in url.query.items()}
-    given = {"user": url.username, "password": url.password, "host": url.host, "port": url.port, "dbname": url.database}
-    known: dict[str, str | int | None] = {**given, **options}
-    return make_conninfo("", **{name: value for name, value in known.items() if value is not None})
-
-
-def _as_csv(batch: pa.RecordBatch) -> bytes:
-    chunk = io.BytesIO()
-    pyarrow.csv.write_csv(batch, chunk, pyarrow.csv.WriteOptions(include_header=False))
-    return chunk.getvalue()
+def _same_key(target: Table, given: FromClause) -> ColumnElement[bool]:
+    return and_(*(column == given.c[column.name] for column in target.primary_key))
