@@ -26,12 +26,12 @@ class CommitPoints:
     """Counts the points that a run passes, and calls `stop` at one of them."""
 
     stop_at: int | None = None
-    stop: Callable[[], None] | None = None
+    stop: Callable[[str], None] | None = None
     passed: list[str] = field(default_factory=list[str])
 
     def at(self, name: str) -> None:
         if self.stop is not None and len(self.passed) == self.stop_at:
-            self.stop()
+            self.stop(name)
         self.passed.append(name)
 
     def before(self, function: Callable[..., Any], name: Callable[..., str]) -> Callable[..., Any]:
@@ -65,8 +65,8 @@ class Stopped(Exception):  # noqa: N818 - nothing is wrong
     """The run was to end here."""
 
 
-def stop() -> NoReturn:
-    raise Stopped
+def stop(point: str) -> NoReturn:
+    raise Stopped(point)
 
 
 def watch(points: CommitPoints, patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from etl_job.__main__ import program
 from tests.etl_job.commit_points import CommitPoints, watch
 
 
-def kill() -> None:
+def kill(point: str) -> None:
+    print(point, end="", flush=True)  # noqa: T201 - who started this wants to know
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 

@@ -4,14 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from etl_job import pipeline
 from etl_job.batch import Job
@@ -20,7 +20,7 @@ from etl_job.publish import STAGING
 from etl_job.summary import Summary
 from shared_code.database import transactions
 from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
-from tests.etl_job.customer import Customer, an_organization
+from tests.etl_job.customer import Customer, Row, an_organization
 from tests.etl_job.test_tasks import table_of
 from tests.factories.landing import HOUR, MONDAY, as_parquet, deliver, deliver_fleet, readings, with_value
 
@@ -36,7 +36,11 @@ POINTS: dict[Work, tuple[str, ...]] = {
     pipeline.rebuild: ("note", *GOLD, "end of note"),
     pipeline.replay: (SQL, "note", SQL, QUARANTINE.folder, SILVER.folder, *GOLD, "quarantine release", "end of note"),
 }
-MACHINES = [f"COMP-{number:03}" for number in range(1 + len(POINTS[pipeline.run]))]
+LATER_POINTS = (SQL, "stream", SQL, BRONZE.folder, QUARANTINE.folder, SILVER.folder, *GOLD, "checkpoint")
+"""Those of a run that finds a lake: what leaves Silver is put aside before it goes."""
+TAKING_IN = 2
+"""The first point of a run that belongs to its batch; before it nothing of the batch is there."""
+MACHINES = [f"COMP-{number:03}" for number in range(len(POINTS[pipeline.run]))]
 
 
 def deliver_hours(customer: Customer, machine: str) -> None:
@@ -55,10 +59,10 @@ def beside(customer: Customer, name: str) -> Customer:
     return replace(customer, folder=folder, organization_id=an_organization(customer.database))
 
 
-def state(customer: Customer) -> dict[str, Any]:
+def state(customer: Customer) -> dict[str, list[Row]]:
     """Return everything that runs leave, but for names that are never the same."""
     own = {"organization_id": None, "batch_id": None}
-    found: dict[str, Any] = {
+    found = {
         layout.folder: sorted((row | own for row in customer.table(layout)), key=str)
         for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES, QUARANTINE)
     }
@@ -66,8 +70,8 @@ def state(customer: Customer) -> dict[str, Any]:
         for table, staging in STAGING.items():
             ours = select(table).where(table.c.organization_id == customer.organization_id)
             found[table.name] = sorted((dict(row) | own for row in connection.execute(ours).mappings()), key=str)
-            left = select(func.count()).where(staging.c.organization_id == customer.organization_id)
-            found[staging.name] = connection.scalar(left)
+            left = select(staging).where(staging.c.organization_id == customer.organization_id)
+            found[staging.name] = [dict(row) for row in connection.execute(left).mappings()]
     return found
 
 
@@ -81,19 +85,40 @@ def stop_everywhere(customer: Customer, work: Work) -> None:
     customer.run(work)
 
 
-def run_and_kill(customer: Customer, point: int) -> int:
-    """Run the program as a process of its own that is killed at a point; return how it ended."""
+def run_and_kill(customer: Customer, point: int) -> str:
+    """Run the program as a process of its own that is killed at a point; return the point's name."""
     own = {
         "ALTAVIZ_DATABASE_DIR": str(customer.database.settings.data_dir),
         "ETL_ORGANIZATION_ID": str(customer.organization_id),
-        "SPARK_MASTER": "local[2]",
+        "SPARK_MASTER": "local[1]",
         "ETL_DRIVER_MEMORY": "1g",
     }
     folders = ["--landing", str(customer.landing), "--lake", str(customer.folder / "lake")]
     command = [sys.executable, "-m", "tests.etl_job.killed_run", str(point), *folders]
-    return subprocess.run(  # noqa: S603 - our own program
-        command, cwd=ROOT, env={**os.environ, **own}, check=False, capture_output=True, start_new_session=True
-    ).returncode
+    done = subprocess.run(  # noqa: S603 - our own program
+        command,
+        cwd=ROOT,
+        env={**os.environ, **own},
+        check=False,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return done.stdout
+
+
+def kill_at_each(customer: Customer, points: Iterable[int]) -> None:
+    """Kill a process at each of these points, while it takes in a machine's readings.
+
+    It finishes first what the process before it left, and is killed in the batch after that.
+    """
+    names, of_the_batch_before = POINTS[pipeline.run], 0
+    for point in points:
+        deliver_hours(customer, MACHINES[point])
+        assert run_and_kill(customer, of_the_batch_before + point) == names[point]
+        if point >= TAKING_IN:
+            names, of_the_batch_before = LATER_POINTS, len(LATER_POINTS) - TAKING_IN
 
 
 @pytest.mark.parametrize("work", POINTS, ids=lambda work: work.__name__)
@@ -120,20 +145,18 @@ def test_these_are_all_points_between_commits(customer: Customer, work: Work) ->
 
 
 def test_a_process_killed_anywhere_is_finished_by_the_next(customer: Customer) -> None:
-    """Kill the process at one point after the other, each while it takes in another machine's readings."""
-    deliver_fleet(customer.landing, MACHINES)
-    deliver_hours(customer, MACHINES[-1])
-    customer.run()
-    for point in range(len(POINTS[pipeline.run])):
-        deliver_hours(customer, MACHINES[point])
-        assert run_and_kill(customer, point) == -signal.SIGKILL
-        customer.run()
-    undisturbed = beside(customer, "undisturbed")
-    deliver_fleet(undisturbed.landing, MACHINES)
+    undisturbed, *killed = (beside(customer, name) for name in ("undisturbed", "even", "odd"))
+    for each in (undisturbed, *killed):
+        deliver_fleet(each.landing, MACHINES)
     for machine in MACHINES:
         deliver_hours(undisturbed, machine)
-    undisturbed.run()
-    assert state(customer) == state(undisturbed)
+    points = range(len(MACHINES))
+    with ThreadPoolExecutor() as side_by_side:
+        tuple(side_by_side.map(kill_at_each, killed, (points[::2], points[1::2])))
+    for each in (undisturbed, *killed):
+        each.run()
+    even, odd, expected = map(state, (*killed, undisturbed))
+    assert {name: sorted(even[name] + odd[name], key=str) for name in expected} == expected
 
 
 def test_a_first_run_stopped_everywhere_comes_to_its_end(customer: Customer) -> None:

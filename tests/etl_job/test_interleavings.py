@@ -25,11 +25,12 @@ from tests.etl_job.customer import Customer, Row, an_organization
 from tests.etl_job.recomputation import assert_same_windows, recomputed
 from tests.factories.landing import HOUR, MONDAY, NORMAL, deliver, deliver_fleet, readings, with_value
 
-USUAL_EXAMPLES = 25
+USUAL_EXAMPLES = 8
 EXAMPLES = int(os.environ.get("INTERLEAVINGS", USUAL_EXAMPLES))
 """`make bench` asks for more, and for others each time."""
 
-MACHINES = ("COMP-001", "COMP-002")
+MACHINES = tuple(f"COMP-{number:03}" for number in range(1, 9))
+"""Nothing that is computed of one depends on another, so each is a case of its own."""
 COUNT = 32 * 6
 """Readings of a machine: a day and a third, so that midnight is among them."""
 LAST_DELIVERY = MONDAY + 100 * HOUR
@@ -79,14 +80,14 @@ def a_file() -> st.SearchStrategy[File]:
 def a_step(files: int) -> st.SearchStrategy[Step]:
     return st.builds(
         Step,
-        files=st.lists(a_file(), min_size=files, max_size=3).map(tuple),
+        files=st.lists(a_file(), min_size=files, max_size=2 * files).map(tuple),
         operation=st.sampled_from(("run", "run", "run", "run", *OPERATIONS)),
         stopped_at=st.one_of(st.none(), st.none(), st.integers(0, 14)),
     )
 
 
 def content(file: File) -> pa.Table:
-    table = readings(file.machine, count=COUNT, shift=0.4 * MACHINES.index(file.machine))
+    table = readings(file.machine, count=COUNT, shift=0.1 * MACHINES.index(file.machine))
     for row, field, value in file.oddities:
         table = with_value(table, field, row, value)
     return table.take(pa.array(file.rows))
@@ -128,7 +129,7 @@ def _comparable(row: Row) -> Row:
     phases=[Phase.explicit, Phase.generate],  # an example takes seconds: it is shown as it was found
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(first=a_step(files=1), others=st.lists(a_step(files=0), max_size=2))
+@given(first=a_step(files=8), others=st.lists(a_step(files=4), max_size=2))
 def test_any_interleaving_ends_in_the_state_of_one_run(
     spark: SparkSession, database: Database, tmp_path_factory: pytest.TempPathFactory, first: Step, others: list[Step]
 ) -> None:
