@@ -87,7 +87,8 @@ def run(landing: Path, scratch: Path, name: str) -> dict[str, Any]:
     wall = time.monotonic() - began
     if done.returncode not in {0, SOMETHING_KEPT_ASIDE}:
         raise RuntimeError(done.stderr)
-    started = next(line["seconds"] for line in map(json.loads, done.stderr.splitlines()) if line["stage"] == START)
+    stages = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]  # Java writes there, too
+    started = next(line["seconds"] for line in stages if line["stage"] == START)
     print(done.stdout, end="", file=sys.stderr, flush=True)
     return {**json.loads(done.stdout), "wall": wall, "start": started}
 
