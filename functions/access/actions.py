@@ -36,13 +36,9 @@ def sign_in_for_development(
     """
     if not settings.dev_credentials_enabled or email not in settings.dev_credentials_allow_list:
         raise ForbiddenError("development credentials are not open to this e-mail")
-    return sign_in(
-        database=database,
-        identity=Identity(DEVELOPMENT_ISSUER, DEVELOPMENT_TENANT, email),
-        email=email,
-        origin=origin,
-        now=now,
-    )
+    identity = Identity(DEVELOPMENT_ISSUER, DEVELOPMENT_TENANT, email)
+    person = Person(identity, email, email.partition("@")[0][:150])
+    return sign_in(database=database, person=person, origin=origin, now=now)
 
 
 def begin_entra_sign_in(*, database: Database, settings: AccessSettings, now: datetime) -> tuple[str, str]:
@@ -74,16 +70,11 @@ def complete_entra_sign_in(
     if flow is None:
         raise UnauthorizedError(entra.REFUSED)
     person = entra.finish(settings, flow, state=state, code=code, now=now)
-    return sign_in(
-        database=database, identity=person.identity, email=person.email, name=person.name, origin=origin, now=now
-    )
+    return sign_in(database=database, person=person, origin=origin, now=now)
 
 
-def sign_in(
-    *, database: Database, identity: Identity, email: str, name: str | None = None, origin: Origin, now: datetime
-) -> Session:
-    """Begin a session for a proven identity; a new one becomes the owner of a new organization."""
-    person = Person(identity, email, (name or email.partition("@")[0])[:150])
+def sign_in(*, database: Database, person: Person, origin: Origin, now: datetime) -> Session:
+    """Begin a session for somebody who has proven who they are; a new one becomes the owner of a new organization."""
     try:
         return _sign_in(database, person, origin, now)
     except ConflictError:

@@ -1,34 +1,34 @@
-"""Who sent this request: a person whose session it carries, in a header or a cookie, or a machine with its key."""
+"""Who sent this request, and the transaction that it is served in.
 
-import hmac
+A person sends a session, in a header or a cookie; a machine sends its key. The transaction is open for the caller's
+organization and ends before the answer is sent: `scope="function"` makes a commit that fails an error of this request
+instead of a lie told after a 200. Requests beyond `max_concurrency` wait without a thread: were they to wait for a
+pooled connection in one, those that hold a connection would find no thread to finish in.
+"""
+
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import Depends, Response, Security
+from fastapi import Depends, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
-from functions.access import actions, keys, roles, sessions
+from functions.access import actions, cookies, keys, roles, sessions
 from functions.access.audit import Origin
 from functions.access.keys import Key, PresentedKey
 from functions.access.roles import MACHINES_ONLY, PEOPLE_ONLY
-from functions.access.schemas import SignedIn
 from functions.access.sessions import Session
-from functions.application import Application, CurrentApplication, Now
+from functions.application import CurrentApplication, Now
 from shared_code.database import transactions
 from shared_code.database.transactions import Read, Write
 from shared_code.errors import ForbiddenError, UnauthorizedError
 
-COOKIE: Final = "altaviz_session"
-STATE_COOKIE: Final = "altaviz_sign_in"
-STATE_PATH: Final = "/api/auth/entra"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
-_cookie = APIKeyCookie(scheme_name="cookie", name=COOKIE, auto_error=False)
+_cookie = APIKeyCookie(scheme_name="cookie", name=cookies.SESSION, auto_error=False)
 
 
 def presented(
@@ -201,58 +201,9 @@ def _refuse_other_sites(request: Request, public_url: str) -> None:
     if request.method in SAFE_METHODS or request.headers.get("Sec-Fetch-Site") == "same-origin":
         return
     ours = {public_url}
-    if _is_loopback(request):
+    if cookies.is_loopback(request):
         ours.add(f"{request.url.scheme}://{request.url.netloc}")
     if request.headers.get("Origin") not in ours:
         raise ForbiddenError(
             "with the cookie, only pages of this site may ask for that; send `Origin`, or a bearer token"
         )
-
-
-def hand_over(session: Session, request: Request, response: Response, application: Application) -> SignedIn:
-    """Sign a session, give it to the browser to keep, and return it for other clients."""
-    token = sessions.sign(session, application.settings.session_key)
-    response.set_cookie(
-        COOKIE,
-        token,
-        max_age=int(sessions.LIFETIME.total_seconds()),
-        secure=_needs_secure(request),
-        httponly=True,
-        samesite="lax",
-    )
-    return SignedIn(token=token, expiresAt=session.expires_at)
-
-
-def remember_state(request: Request, response: Response, state: str) -> None:
-    """Give the browser the state of the sign-in it begins, so that no other browser can finish it."""
-    response.set_cookie(
-        STATE_COOKIE,
-        state,
-        max_age=int(actions.ATTEMPT_LIFETIME.total_seconds()),
-        path=STATE_PATH,
-        secure=_needs_secure(request),
-        httponly=True,
-        samesite="lax",  # the provider sends the browser back, which is another site's navigation
-    )
-
-
-def brings_state(request: Request, state: str) -> bool:
-    """Return whether the browser is the one that began the sign-in of this state."""
-    return hmac.compare_digest(request.cookies.get(STATE_COOKIE, "").encode(), state.encode())
-
-
-def clear_cookie(request: Request, response: Response) -> None:
-    """Let the browser forget the session."""
-    response.delete_cookie(COOKIE, secure=_needs_secure(request), httponly=True, samesite="lax")
-
-
-def _needs_secure(request: Request) -> bool:
-    """Plain http is for this machine alone, and some browsers keep no Secure cookie there."""
-    return not (request.url.scheme == "http" and _is_loopback(request))
-
-
-def _is_loopback(request: Request) -> bool:
-    try:
-        return request.url.hostname in LOOPBACK
-    except ValueError:  # a Host header that is none
-        return False

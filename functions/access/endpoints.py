@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response, status
 from fastapi.responses import RedirectResponse
 
-from functions.access import actions, caller, entra
+from functions.access import actions, cookies, entra
 from functions.access.caller import (
     CurrentOrigin,
     CurrentSession,
@@ -41,7 +41,7 @@ def sign_in_for_development(
     session = actions.sign_in_for_development(
         database=application.database(), settings=application.settings.access, email=body.email, origin=origin, now=now
     )
-    return caller.hand_over(session, request, response, application)
+    return cookies.hand_over(session, request, response, application)
 
 
 @router.get(
@@ -58,7 +58,7 @@ def begin_entra_sign_in(request: Request, application: CurrentApplication, now: 
         database=application.database(), settings=application.settings.access, now=now
     )
     redirect = RedirectResponse(url, status.HTTP_303_SEE_OTHER)
-    caller.remember_state(request, redirect, state)
+    cookies.remember_state(request, redirect, state)
     return redirect
 
 
@@ -79,7 +79,7 @@ def complete_entra_sign_in(
     code: Annotated[str, Query(max_length=8192, description="What the provider trades for who has signed in.")] = "",
 ) -> RedirectResponse:
     """Take the answer of Entra, once, from the browser that began; without a code, nobody has signed in."""
-    if not (state and code and caller.brings_state(request, state)):
+    if not (state and code and cookies.brings_state(request, state)):
         raise UnauthorizedError(entra.REFUSED)
     session = actions.complete_entra_sign_in(
         database=application.database(),
@@ -90,7 +90,7 @@ def complete_entra_sign_in(
         now=now,
     )
     redirect = RedirectResponse(SIGNED_IN_PATH, status.HTTP_303_SEE_OTHER)
-    caller.hand_over(session, request, redirect, application)
+    cookies.hand_over(session, request, redirect, application)
     return redirect
 
 
@@ -115,7 +115,7 @@ def switch_organization(
     begun = actions.switch_organization(
         connection, session, organization_id=OrganizationId(body.organization_id), origin=origin, now=now
     )
-    return caller.hand_over(begun, request, response, application)
+    return cookies.hand_over(begun, request, response, application)
 
 
 @router.get("/organizations", operation_id="list_my_organizations", responses=responses(401, 403))
@@ -140,7 +140,7 @@ def refresh_session(
     a refresh of the old token ends the session: somebody else may have it.
     """
     session = actions.refresh(database=application.database(), claims=claims, origin=origin, now=now)
-    return caller.hand_over(session, request, response, application)
+    return cookies.hand_over(session, request, response, application)
 
 
 @router.post(
@@ -161,4 +161,4 @@ def sign_out(
     """End the session everywhere and clear its cookie; without one, nothing happens."""
     if claims is not None:
         actions.sign_out(database=application.database(), claims=claims, origin=origin, now=now)
-    caller.clear_cookie(request, response)
+    cookies.forget_session(request, response)

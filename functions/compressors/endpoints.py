@@ -5,11 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from functions import pagination
-from functions.access.caller import CurrentCaller
+from functions.access.caller import CurrentCaller, ReadConnection
 from functions.compressors import actions, queries
 from functions.compressors.health import Health
 from functions.compressors.schemas import Compressor, CompressorDetail, CompressorPosition
-from functions.connections import ReadConnection
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
 from functions.stations.schemas import Identifier

@@ -2,8 +2,7 @@
 
 from fastapi import APIRouter
 
-from functions.access.caller import CurrentCaller
-from functions.connections import ReadConnection
+from functions.access.caller import CurrentCaller, ReadConnection
 from functions.fleet import actions
 from functions.fleet.schemas import FleetOverview
 from functions.problems import responses

@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response, status
 
 from functions import pagination
-from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, hand_over
+from functions.access import cookies
+from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection, WriteConnection
 from functions.access.schemas import SignedIn
 from functions.application import CurrentApplication, Now
-from functions.connections import ReadConnection, WriteConnection
 from functions.organizations import actions, queries
 from functions.organizations.schemas import (
     ApiKey,
@@ -236,7 +236,7 @@ def accept_invitation(
     begun = actions.accept_invitation(
         connection, token=body.token, by=session, key=application.settings.session_key, origin=origin, now=now
     )
-    return hand_over(begun, request, response, application)
+    return cookies.hand_over(begun, request, response, application)
 
 
 @router.get("/organization/audit-log", operation_id="list_audit_log", responses=responses(401, 403, 422))

@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from functions import pagination
-from functions.access.caller import CurrentCaller
-from functions.connections import ReadConnection
+from functions.access.caller import CurrentCaller, ReadConnection
 from functions.pagination import DEFAULT_LIMIT, Cursor, Page
 from functions.problems import responses
 from functions.readings import actions

@@ -3,8 +3,7 @@
 from fastapi import APIRouter
 
 from functions import pagination
-from functions.access.caller import CurrentCaller
-from functions.connections import ReadConnection
+from functions.access.caller import CurrentCaller, ReadConnection
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
 from functions.stations import queries

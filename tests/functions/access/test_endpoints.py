@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from functions.access import actions, sessions
 from functions.access.audit import Origin
-from functions.access.queries import Identity
+from functions.access.queries import Identity, Person
 from functions.api import create_app
 from functions.settings import AccessSettings, Settings
 from shared_code.database import transactions
@@ -167,8 +167,7 @@ def test_the_same_email_from_another_issuer_is_somebody_else(database: Database,
 
     session = actions.sign_in(
         database=database,
-        identity=Identity("https://evil.example", uuid4().hex, email),
-        email=email,
+        person=Person(Identity("https://evil.example", uuid4().hex, email), email, "A person"),
         origin=NOWHERE,
         now=now,
     )
@@ -179,8 +178,7 @@ def test_the_same_email_from_another_issuer_is_somebody_else(database: Database,
 def test_a_session_of_another_key_is_refused(api: ApiClient, database: Database, now: datetime) -> None:
     session = actions.sign_in(
         database=database,
-        identity=Identity("urn:test", "test", uuid4().hex),
-        email="x@y.example",
+        person=Person(Identity("urn:test", "test", uuid4().hex), "x@y.example", "A person"),
         origin=NOWHERE,
         now=now,
     )

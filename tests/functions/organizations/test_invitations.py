@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from functions.access import actions, invitations, sessions, tokens
 from functions.access.audit import Origin
-from functions.access.queries import Identity
+from functions.access.queries import Identity, Person
 from functions.api import create_app
 from functions.settings import MailSettings, Settings
 from shared_code.database.engines import Database
@@ -63,8 +63,7 @@ class World:
     def first_sign_in(self, email: str) -> ApiClient:
         session = actions.sign_in(
             database=self.database,
-            identity=Identity("urn:test", "test", email),
-            email=email,
+            person=Person(Identity("urn:test", "test", email), email, "A person"),
             origin=NOWHERE,
             now=self.now,
         )
@@ -136,7 +135,7 @@ def test_a_person_switches_between_organizations_and_signs_in_to_the_last(world:
     def sign_in() -> ApiClient:
         world.now += timedelta(minutes=1)
         session = actions.sign_in(
-            database=world.database, identity=identity, email="p@x.example", origin=NOWHERE, now=world.now
+            database=world.database, person=Person(identity, "p@x.example", "p"), origin=NOWHERE, now=world.now
         )
         return world.nobody.with_token(sessions.sign(session, world.settings.session_key))
 

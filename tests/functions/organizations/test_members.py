@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from functions.access import actions
 from functions.access.audit import Origin
-from functions.access.queries import Identity
+from functions.access.queries import Identity, Person
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import users
@@ -207,8 +207,7 @@ def test_who_was_removed_signs_in_to_an_organization_of_their_own(
 
     session = actions.sign_in(
         database=database,
-        identity=Identity("urn:test", "test", viewer.sub.hex),
-        email=viewer.email,
+        person=Person(Identity("urn:test", "test", viewer.sub.hex), viewer.email, "A person"),
         origin=NOWHERE,
         now=now,
     )
