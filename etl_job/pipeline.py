@@ -75,7 +75,7 @@ def _stream(spark: SparkSession, job: Job, readings: str, total: Summary) -> Non
         try:
             # A checkpoint that starts anew numbers from 0 again, but under a new name.
             writer = str(spark.sparkContext.getLocalProperty("sql.streaming.queryId"))
-            total.add(_take_in(job, readings, arriving, writer, number))
+            total.add(take_in(job, readings, arriving, writer, number))
         except Exception as failure:
             failures.append(failure)  # Spark would report no more than that something failed
             raise
@@ -97,7 +97,7 @@ def _stream(spark: SparkSession, job: Job, readings: str, total: Summary) -> Non
         query.stop()
 
 
-def _take_in(job: Job, root: str, arriving: DataFrame, writer: str, number: int) -> Summary:
+def take_in(job: Job, root: str, arriving: DataFrame, writer: str, number: int) -> Summary:
     """Take a batch of landing files to SQL."""
     batch = Batch(job, arriving.sparkSession, writer, number)
     with batch.stage("bronze"):

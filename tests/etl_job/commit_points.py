@@ -18,8 +18,6 @@ from etl_job.delta_tables import Lake, Layout
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 
-TAKE_IN = "_take_in"
-
 
 @dataclass
 class CommitPoints:
@@ -80,7 +78,7 @@ def watch(points: CommitPoints, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transactions, "job", points.in_sql(transactions.job))
     # What Spark itself writes to the stream's checkpoint: which files a batch has, and that it is done.
     patch.setattr(ingest, "landing_files", points.before(ingest.landing_files, _named("stream")))
-    patch.setattr(pipeline, TAKE_IN, points.after(getattr(pipeline, TAKE_IN), "checkpoint"))
+    patch.setattr(pipeline, "take_in", points.after(pipeline.take_in, "checkpoint"))
 
 
 def _named(name: str) -> Callable[..., str]:

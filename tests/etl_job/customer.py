@@ -1,14 +1,16 @@
 """A customer whose deliveries the job takes in: an organization with a landing folder and a lake of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import isnan
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from etl_job import pipeline
 from etl_job.batch import Job
@@ -25,6 +27,9 @@ from tests.factories.organizations import add_organization
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
+
+OWN = frozenset({"organization_id", "batch_id"})
+"""Columns that are never the same for two customers, or in two runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +73,31 @@ class Customer:
         """Return the rows of a Delta table."""
         return Lake(self.spark, str(self.folder / "lake")).read(layout).toArrow().to_pylist()
 
+    def delta(self, layout: Layout) -> DeltaTable:
+        """Return a Delta table, to tamper with."""
+        return DeltaTable.forPath(self.spark, str(self.folder / "lake" / layout.folder))
+
+    def content(self, layout: Layout) -> list[Row]:
+        """Return what a Delta table says, comparable with another customer's."""
+        return comparable(self.table(layout))
+
+    def in_sql(self, table: Table) -> list[Row]:
+        """Return what a table in SQL says of this customer, comparable with another's."""
+        with transactions.job(self.database) as connection:
+            ours = select(table).where(table.c.organization_id == self.organization_id)
+            return comparable(dict(row) for row in connection.execute(ours).mappings())
+
     def published(self) -> dict[Key, Row]:
         """Return the customer's windows in SQL by machine, type and end."""
         return published(self.database, self.organization_id)
+
+
+def comparable(rows: Iterable[Row]) -> list[Row]:
+    """Return rows, in an order of their own, without whose they are and which batch wrote them; NaN equals NaN."""
+    told = ({name: value for name, value in row.items() if name not in OWN} for row in rows)
+    return sorted(
+        ({k: "nan" if isinstance(v, float) and isnan(v) else v for k, v in row.items()} for row in told), key=str
+    )
 
 
 def published(database: Database, organization_id: UUID) -> dict[Key, Row]:

@@ -11,17 +11,14 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from sqlalchemy import select
 
 from etl_job import pipeline
 from etl_job.batch import Job
 from etl_job.delta_tables import AGGREGATES, BRONZE, PARTIALS, QUARANTINE, SILVER
 from etl_job.publish import STAGING
 from etl_job.summary import Summary
-from shared_code.database import transactions
 from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
 from tests.etl_job.customer import Customer, Row, an_organization
-from tests.etl_job.test_tasks import table_of
 from tests.factories.landing import HOUR, MONDAY, as_parquet, deliver, deliver_fleet, readings, with_value
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,19 +57,11 @@ def beside(customer: Customer, name: str) -> Customer:
 
 
 def state(customer: Customer) -> dict[str, list[Row]]:
-    """Return everything that runs leave, but for names that are never the same."""
-    own = {"organization_id": None, "batch_id": None}
-    found = {
-        layout.folder: sorted((row | own for row in customer.table(layout)), key=str)
-        for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES, QUARANTINE)
+    """Return everything that runs leave."""
+    in_delta = {
+        layout.folder: customer.content(layout) for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES, QUARANTINE)
     }
-    with transactions.job(customer.database) as connection:
-        for table, staging in STAGING.items():
-            ours = select(table).where(table.c.organization_id == customer.organization_id)
-            found[table.name] = sorted((dict(row) | own for row in connection.execute(ours).mappings()), key=str)
-            left = select(staging).where(staging.c.organization_id == customer.organization_id)
-            found[staging.name] = [dict(row) for row in connection.execute(left).mappings()]
-    return found
+    return in_delta | {table.name: customer.in_sql(table) for table in (*STAGING, *STAGING.values())}
 
 
 def stop_everywhere(customer: Customer, work: Work) -> None:
@@ -130,8 +119,8 @@ def test_these_are_all_points_between_commits(customer: Customer, work: Work) ->
     if work is not pipeline.run:
         customer.run()
         deliver_fleet(customer.landing, MACHINES[:2])
-        table_of(customer, PARTIALS).delete()
-        table_of(customer, AGGREGATES).delete()
+        customer.delta(PARTIALS).delete()
+        customer.delta(AGGREGATES).delete()
     lake = customer.folder / "lake"
     before = set(lake.glob("**/_delta_log/*.json"))
     points = CommitPoints()
@@ -174,8 +163,8 @@ def test_a_rebuild_stopped_everywhere_comes_to_its_end(customer: Customer) -> No
     deliver_hours(customer, MACHINES[0])
     customer.run()
     expected = state(customer)
-    table_of(customer, PARTIALS).update(set={"vibration_mms_mean": "99D"})
-    table_of(customer, AGGREGATES).delete()
+    customer.delta(PARTIALS).update(set={"vibration_mms_mean": "99D"})
+    customer.delta(AGGREGATES).delete()
     stop_everywhere(customer, pipeline.rebuild)
     assert state(customer) == expected
 

@@ -3,25 +3,21 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isnan
-from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
-from sqlalchemy import select
 
 from etl_job import housekeeping, pipeline
 from etl_job.batch import Job
-from etl_job.delta_tables import AGGREGATES, PARTIALS, SILVER, Layout
+from etl_job.delta_tables import AGGREGATES, PARTIALS, SILVER
 from etl_job.summary import Summary
-from shared_code.database import transactions
 from shared_code.database.engines import Database
-from shared_code.database.tables import data_quality_metrics
+from shared_code.database.tables import data_quality_metrics, sensor_readings_agg
 from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
-from tests.etl_job.customer import Customer, Row, an_organization
+from tests.etl_job.customer import Customer, an_organization
 from tests.etl_job.recomputation import assert_same_windows, recomputed
 from tests.factories.landing import HOUR, MONDAY, NORMAL, deliver, deliver_fleet, readings, with_value
 
@@ -104,24 +100,6 @@ def work(customer: Customer, step: Step) -> None:
             assert step.stopped_at is not None
 
 
-def table(customer: Customer, layout: Layout) -> list[Row]:
-    """Return a table's rows but for whose they are, which batch wrote them, and NaN being unequal to itself."""
-    rows = [row | {"organization_id": None, "batch_id": None} for row in customer.table(layout)]
-    return sorted((_comparable(row) for row in rows), key=lambda row: [str(row[name]) for name in layout.key])
-
-
-def in_sql(customer: Customer) -> list[Any]:
-    metrics = select(data_quality_metrics).where(data_quality_metrics.c.organization_id == customer.organization_id)
-    with transactions.job(customer.database) as connection:
-        measured = [dict(row) | {"organization_id": None} for row in connection.execute(metrics).mappings()]
-    windows = {key: row | {"organization_id": None} for key, row in customer.published().items()}
-    return [windows, sorted(measured, key=lambda row: [str(row[c.name]) for c in data_quality_metrics.primary_key])]
-
-
-def _comparable(row: Row) -> Row:
-    return {name: "nan" if isinstance(value, float) and isnan(value) else value for name, value in row.items()}
-
-
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -147,6 +125,7 @@ def test_any_interleaving_ends_in_the_state_of_one_run(
         work(piecemeal, step)
     at_once.run()
     for layout in (SILVER, PARTIALS, AGGREGATES):
-        assert table(piecemeal, layout) == table(at_once, layout), layout.folder
-    assert in_sql(piecemeal) == in_sql(at_once)
+        assert piecemeal.content(layout) == at_once.content(layout), layout.folder
+    for table in (sensor_readings_agg, data_quality_metrics):
+        assert piecemeal.in_sql(table) == at_once.in_sql(table), table.name
     assert_same_windows(piecemeal.published().values(), recomputed(piecemeal.landing))

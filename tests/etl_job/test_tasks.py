@@ -4,28 +4,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from delta.tables import DeltaTable
 
 from etl_job import batch, housekeeping, ingest, pipeline, publish
-from etl_job.delta_tables import AGGREGATES, BRONZE, PARTIALS, QUARANTINE, SILVER, Lake, Layout
-from tests.etl_job.customer import Customer, Row
+from etl_job.delta_tables import AGGREGATES, BRONZE, PARTIALS, QUARANTINE, SILVER, Lake
+from tests.etl_job.customer import Customer
 from tests.factories.landing import HOUR, MONDAY, as_parquet, deliver, deliver_fleet, readings, with_value
 
 LATER = MONDAY + 100 * HOUR
 
 
-def content(customer: Customer, layout: Layout) -> list[Row]:
-    """Return a table's rows without the names of batches, in the order of its key."""
-    rows = [{name: value for name, value in row.items() if name != "batch_id"} for row in customer.table(layout)]
-    return sorted(rows, key=lambda row: [str(row[name]) for name in layout.key])
-
-
 def state(customer: Customer) -> list[Any]:
-    return [*(content(customer, layout) for layout in (SILVER, PARTIALS, AGGREGATES)), customer.published()]
-
-
-def table_of(customer: Customer, layout: Layout) -> DeltaTable:
-    return DeltaTable.forPath(customer.spark, str(customer.folder / "lake" / layout.folder))
+    return [*(customer.content(layout) for layout in (SILVER, PARTIALS, AGGREGATES)), customer.published()]
 
 
 @pytest.fixture
@@ -44,26 +33,26 @@ def test_a_rebuild_of_sound_tables_changes_nothing(two_days: Customer) -> None:
 
 def test_a_rebuild_mends_gold_and_sql(two_days: Customer) -> None:
     before = state(two_days)
-    table_of(two_days, PARTIALS).update(set={"vibration_mms_mean": "99D"})
-    table_of(two_days, AGGREGATES).delete("window_type = '24hr'")
-    table_of(two_days, AGGREGATES).update(set={"vibration_mean": "99D"})
+    two_days.delta(PARTIALS).update(set={"vibration_mms_mean": "99D"})
+    two_days.delta(AGGREGATES).delete("window_type = '24hr'")
+    two_days.delta(AGGREGATES).update(set={"vibration_mean": "99D"})
     assert state(two_days) != before
     two_days.run(pipeline.rebuild)
     assert state(two_days) == before
 
 
 def test_a_rebuild_keeps_windows_of_hours_that_silver_no_longer_holds(two_days: Customer) -> None:
-    before = content(two_days, AGGREGATES), two_days.published()
-    table_of(two_days, SILVER).delete("date = '2026-01-05'")
+    before = two_days.content(AGGREGATES), two_days.published()
+    two_days.delta(SILVER).delete("date = '2026-01-05'")
     two_days.run(pipeline.rebuild)
-    assert (content(two_days, AGGREGATES), two_days.published()) == before
+    assert (two_days.content(AGGREGATES), two_days.published()) == before
 
 
 def test_a_rebuild_that_was_interrupted_is_finished_by_the_next(
     two_days: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state(two_days)
-    table_of(two_days, PARTIALS).update(set={"vibration_mms_mean": "99D"})
+    two_days.delta(PARTIALS).update(set={"vibration_mms_mean": "99D"})
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no more memory")
@@ -157,11 +146,11 @@ def test_housekeeping_puts_small_files_together_and_changes_no_row(two_days: Cus
         start = MONDAY + hour * HOUR
         deliver(two_days.landing, f"{hour}.parquet", readings(start=start, count=6), at=LATER + hour * HOUR)
         two_days.run()
-    before = [*state(two_days), content(two_days, BRONZE)]
+    before = [*state(two_days), two_days.content(BRONZE)]
     files = len(two_days.spark.read.format("delta").load(str(two_days.folder / "lake" / BRONZE.folder)).inputFiles())
     assert files >= 5
     two_days.run(housekeeping.tidy)
-    assert [*state(two_days), content(two_days, BRONZE)] == before
+    assert [*state(two_days), two_days.content(BRONZE)] == before
     for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES):
         table = Lake(two_days.spark, str(two_days.folder / "lake")).read(layout)
         dates = {row["date"] for row in two_days.table(layout)} if layout.partitioned_by else {None}
@@ -199,5 +188,5 @@ def test_many_batches_in_one_run_end_in_the_state_of_one(two_days: Customer) -> 
     assert summary.rows_read == 48 * 7 + 10
     same = {"source_file": None, "row_number": None, "delivered_at": None, "last_delivered_at": None}
     for layout in (SILVER, PARTIALS, AGGREGATES):
-        ours, theirs = ([row | same for row in content(who, layout)] for who in (other, two_days))
+        ours, theirs = ([row | same for row in who.content(layout)] for who in (other, two_days))
         assert ours == theirs, layout.folder
