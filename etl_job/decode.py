@@ -81,6 +81,8 @@ class Rules:
     """Every customer."""
     machines: frozenset[str]
     """`organization/compressor_id` of every known machine."""
+    retired: frozenset[str] = frozenset()
+    """Those of them that take no new readings."""
 
 
 class UnreadableFileError(Exception):
@@ -323,7 +325,10 @@ def _unknown(organizations: pa.Array, compressors: pa.Array, rules: Rules) -> It
     owners = organizations.fill_null(rules.default_organization) if rules.default_organization else organizations
     yield "no_organization", pc.is_null(owners)
     yield "unknown_organization", _is_outside(owners, rules.organizations)
-    yield "unknown_compressor", _is_outside(pc.binary_join_element_wise(owners, compressors, "/"), rules.machines)
+    machines = pc.binary_join_element_wise(owners, compressors, "/")
+    yield "unknown_compressor", _is_outside(machines, rules.machines)
+    if rules.retired:
+        yield "retired_compressor", pc.invert(_is_outside(machines, rules.retired))
 
 
 def _is_outside(column: pa.Array, known: frozenset[str]) -> pa.Array:

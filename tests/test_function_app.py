@@ -29,7 +29,9 @@ EXPECTED = {
     "check_ready": ("GET", "/api/health/ready"),
     "complete_entra_sign_in": ("GET", "/api/auth/entra/callback"),
     "create_api_key": ("POST", "/api/organization/api-keys"),
+    "create_compressor": ("POST", "/api/compressors"),
     "create_invitation": ("POST", "/api/organization/invitations"),
+    "create_station": ("POST", "/api/stations"),
     "get_compressor": ("GET", "/api/compressors/{compressor_id}"),
     "get_fleet": ("GET", "/api/fleet"),
     "get_openapi_document": ("GET", "/api/openapi.json"),
@@ -46,6 +48,8 @@ EXPECTED = {
     "refresh_session": ("POST", "/api/auth/refresh"),
     "remove_member": ("DELETE", "/api/organization/members/{user_id}"),
     "rename_organization": ("PATCH", "/api/organization"),
+    "retire_compressor": ("DELETE", "/api/compressors/{compressor_id}"),
+    "retire_station": ("DELETE", "/api/stations/{station_id}"),
     "revoke_api_key": ("DELETE", "/api/organization/api-keys/{key_id}"),
     "revoke_invitation": ("DELETE", "/api/organization/invitations/{invitation_id}"),
     "rotate_api_key": ("POST", "/api/organization/api-keys/{key_id}/rotate"),
@@ -53,17 +57,23 @@ EXPECTED = {
     "sign_in_for_development": ("POST", "/api/auth/dev"),
     "sign_out": ("POST", "/api/auth/logout"),
     "switch_organization": ("POST", "/api/auth/session"),
+    "update_compressor": ("PATCH", "/api/compressors/{compressor_id}"),
+    "update_station": ("PATCH", "/api/stations/{station_id}"),
 }
 WANT_A_BODY = {
     "accept_invitation",
     "change_member_role",
     "create_api_key",
+    "create_compressor",
     "create_invitation",
+    "create_station",
     "rename_organization",
     "rotate_api_key",
     "switch_organization",
+    "update_compressor",
+    "update_station",
 }
-OF_NOTHING: defaultdict[str, object] = defaultdict(lambda: UUID(int=0), compressor_id="NO-SUCH")
+OF_NOTHING: defaultdict[str, object] = defaultdict(lambda: UUID(int=0), compressor_id="NO-SUCH", station_id="NO-SUCH")
 
 
 def started(monkeypatch: pytest.MonkeyPatch, **environment: str) -> FunctionsHost:

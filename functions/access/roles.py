@@ -47,11 +47,17 @@ RULES: Final[Mapping[str, Rule]] = {
     "sign_out": ANYBODY,
     "switch_organization": MEMBERS,
     # The fleet.
+    "create_compressor": ADMINS,
+    "create_station": ADMINS,
     "get_compressor": READERS,
     "get_fleet": READERS,
     "list_compressors": READERS,
     "list_readings": READERS,
     "list_stations": READERS,
+    "retire_compressor": ADMINS,
+    "retire_station": ADMINS,
+    "update_compressor": ADMINS,
+    "update_station": ADMINS,
     # The organization.
     "accept_invitation": MEMBERS,  # of another organization as yet
     "change_member_role": ADMINS,

@@ -279,6 +279,13 @@ def test_a_machine_of_another_organization_is_unknown() -> None:
     assert problems(rows) == ["unknown_compressor"]
 
 
+def test_a_retired_machine_takes_no_new_readings() -> None:
+    rules = replace(RULES, retired=frozenset({f"{OURS}/COMP-002", f"{THEIRS}/COMP-001"}))
+    machines = pa.array(["COMP-001", "COMP-002", "COMP-404", None])
+    rows = decoded(with_column(readings(count=4), "compressor_id", machines), rules=rules)
+    assert problems(rows) == [None, "retired_compressor", "unknown_compressor", "missing_compressor"]
+
+
 def test_without_a_default_a_row_must_name_its_organization() -> None:
     assert problems(decoded(readings(count=2), rules=replace(RULES, default_organization=None))) == [
         "no_organization",
