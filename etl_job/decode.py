@@ -26,6 +26,7 @@ from pyspark.core.broadcast import Broadcast
 
 from shared_code.readings import (
     COMPRESSOR,
+    LANDING_API,
     OPERATING_HOURS,
     ORGANIZATION,
     REQUIRED_FIELDS,
@@ -228,6 +229,7 @@ def _typed(delivery: Delivery, batch_id: str, table: pa.Table, rules: Rules) -> 
         ("bad_organization", foreign),
         ("future_timestamp", pc.and_(out_of_time, pc.greater(instants.values, latest))),
         ("ancient_timestamp", out_of_time),
+        *_smuggled(delivery.path, organizations),
         *_unknown(organizations, compressors, rules),
     )
     note = "; ".join(sorted({parsed.note for parsed in (instants, *numbers.values()) if parsed.note is not None}))
@@ -318,6 +320,14 @@ def _organization(table: pa.Table) -> tuple[pa.Array, pa.Array | None]:
             names.append(None)
     canonical = pa.array(names, pa.string()).take(encoded.indices)
     return canonical, pc.and_(pc.is_valid(column), pc.is_null(canonical))
+
+
+def _smuggled(path: str, organizations: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    """Yield, in a file that came by request for one organization, which rows name another one, or none."""
+    folders = path.split("/")
+    if folders[0] == LANDING_API:
+        owner = folders[1] if len(folders) > 2 else ""  # noqa: PLR2004 - api/<organization>/...
+        yield "foreign_organization", pc.fill_null(pc.not_equal(organizations, owner), True)  # noqa: FBT003 - Arrow's signature
 
 
 def _unknown(organizations: pa.Array, compressors: pa.Array, rules: Rules) -> Iterator[tuple[str, pa.Array]]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ EXPECTED = {
     "get_openapi_document": ("GET", "/api/openapi.json"),
     "get_organization": ("GET", "/api/organization"),
     "get_session": ("GET", "/api/auth/session"),
+    "ingest_readings": ("POST", "/api/readings"),
     "list_api_keys": ("GET", "/api/organization/api-keys"),
     "list_audit_log": ("GET", "/api/organization/audit-log"),
     "list_compressors": ("GET", "/api/compressors"),
@@ -162,6 +164,17 @@ def test_a_start_without_its_settings_names_them_where_operations_look(
     assert "DB_HOST must be set" in capsys.readouterr().err
 
 
+def test_starting_loads_nothing_that_few_requests_need() -> None:
+    program = (
+        "import sys; import functions.host; "
+        "print(*{'pyarrow', 'numpy', 'pandas', 'azure.storage', 'azure.identity'} & set(sys.modules))"
+    )
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own program
+
+    assert loaded.stdout == "\n"
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_each_operation_answers_through_its_own_function(host: FunctionsHost, name: str) -> None:
     method, path = EXPECTED[name]
@@ -175,6 +188,7 @@ def test_each_operation_answers_through_its_own_function(host: FunctionsHost, na
     assert answer.function == name
     assert answer.response.status_code == {
         "sign_out": 204,
+        "ingest_readings": 403,
         "begin_entra_sign_in": 503,
         "complete_entra_sign_in": 401,
     }.get(name, usual)

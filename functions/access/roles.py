@@ -31,6 +31,7 @@ ANYBODY: Final = Rule()
 READERS: Final = Rule(UserRole.VIEWER, Scope.READ)
 MEMBERS: Final = Rule(UserRole.VIEWER)
 ADMINS: Final = Rule(UserRole.ADMIN)
+GATEWAYS: Final = Rule(None, Scope.INGEST)
 
 RULES: Final[Mapping[str, Rule]] = {
     "check_alive": ANYBODY,
@@ -51,6 +52,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "create_station": ADMINS,
     "get_compressor": READERS,
     "get_fleet": READERS,
+    "ingest_readings": GATEWAYS,
     "list_compressors": READERS,
     "list_readings": READERS,
     "list_stations": READERS,

@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
+from functions.access.keys import Scope
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import audit_log
 from shared_code.database.tables.organizations import UserRole
-from tests.factories.fleet import Customer, a_colleague, a_customer
+from tests.factories.fleet import Customer, a_colleague, a_customer, a_key
+from tests.functions.conftest import NOW
 from tests.seams.api_client import ApiClient
 from tests.seams.operations import described
 
@@ -26,6 +28,7 @@ WRITES = {
     "create_compressor": {"compressor.created"},
     "create_invitation": {"invitation.created"},
     "create_station": {"station.created"},
+    "ingest_readings": {"readings.delivered"},
     "remove_member": {"member.removed"},
     "rename_organization": {"organization.renamed"},
     "retire_compressor": {"compressor.deleted"},
@@ -83,6 +86,8 @@ def test_every_operation_that_writes_leaves_an_entry(api: ApiClient, signed_in: 
     call("update_station", owner, "PATCH", "/api/stations/S", {"city": "Midland"})
     call("create_compressor", owner, "POST", "/api/compressors", machine)
     call("update_compressor", owner, "PATCH", "/api/compressors/C", {"install_date": "2019-06-30"})
+    gateway = api.with_token(a_key(database, us, Scope.INGEST, now=NOW))
+    call("ingest_readings", gateway, "POST", "/api/readings", [None])
     call("retire_compressor", owner, "DELETE", "/api/compressors/C")
     call("retire_station", owner, "DELETE", "/api/stations/S")
     call("rename_organization", owner, "PATCH", "/api/organization", {"name": "Renamed"})
