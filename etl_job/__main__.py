@@ -188,6 +188,8 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     for title in ("quarantined", "flagged", "notes"):
         for name, count in facts[title].items():
             typer.echo(f"  {title}: {name} {count}")
+    if summary.fleet_overruled:
+        typer.echo(f"  kept as people edited them, though files say otherwise: {summary.fleet_overruled}")
     for refused in summary.fleet_refused:
         typer.echo(f"  not understood: {refused.source_file} row {refused.row_number}: {refused.reason}")
 

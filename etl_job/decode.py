@@ -26,6 +26,7 @@ from pyspark.core.broadcast import Broadcast
 
 from shared_code.readings import (
     COMPRESSOR,
+    LANDING_API,
     OPERATING_HOURS,
     ORGANIZATION,
     REQUIRED_FIELDS,
@@ -81,6 +82,8 @@ class Rules:
     """Every customer."""
     machines: frozenset[str]
     """`organization/compressor_id` of every known machine."""
+    retired: frozenset[str] = frozenset()
+    """Those of them that take no new readings."""
 
 
 class UnreadableFileError(Exception):
@@ -226,6 +229,7 @@ def _typed(delivery: Delivery, batch_id: str, table: pa.Table, rules: Rules) -> 
         ("bad_organization", foreign),
         ("future_timestamp", pc.and_(out_of_time, pc.greater(instants.values, latest))),
         ("ancient_timestamp", out_of_time),
+        *_smuggled(delivery.path, organizations),
         *_unknown(organizations, compressors, rules),
     )
     note = "; ".join(sorted({parsed.note for parsed in (instants, *numbers.values()) if parsed.note is not None}))
@@ -318,12 +322,23 @@ def _organization(table: pa.Table) -> tuple[pa.Array, pa.Array | None]:
     return canonical, pc.and_(pc.is_valid(column), pc.is_null(canonical))
 
 
+def _smuggled(path: str, organizations: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    """Yield, in a file that came by request for one organization, which rows name another one, or none."""
+    folders = path.split("/")
+    if folders[0] == LANDING_API:
+        owner = folders[1] if len(folders) > 2 else ""  # noqa: PLR2004 - api/<organization>/...
+        yield "foreign_organization", pc.fill_null(pc.not_equal(organizations, owner), True)  # noqa: FBT003 - Arrow's signature
+
+
 def _unknown(organizations: pa.Array, compressors: pa.Array, rules: Rules) -> Iterator[tuple[str, pa.Array]]:
     """Yield which rows have no owner, or name an organization or a machine that is not known."""
     owners = organizations.fill_null(rules.default_organization) if rules.default_organization else organizations
     yield "no_organization", pc.is_null(owners)
     yield "unknown_organization", _is_outside(owners, rules.organizations)
-    yield "unknown_compressor", _is_outside(pc.binary_join_element_wise(owners, compressors, "/"), rules.machines)
+    machines = pc.binary_join_element_wise(owners, compressors, "/")
+    yield "unknown_compressor", _is_outside(machines, rules.machines)
+    if rules.retired:
+        yield "retired_compressor", pc.invert(_is_outside(machines, rules.retired))
 
 
 def _is_outside(column: pa.Array, known: frozenset[str]) -> pa.Array:

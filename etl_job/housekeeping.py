@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from etl_job.batch import Job, timed
 from etl_job.delta_tables import AGGREGATES, BRONZE, PARTIALS, QUARANTINE, SILVER, Lake
-from etl_job.ingest import SILVER_MARGIN, horizon
+from etl_job.ingest import SILVER_MARGIN
 from etl_job.summary import Summary
 
 TABLES: Final = (BRONZE, SILVER, PARTIALS, AGGREGATES, QUARANTINE)
@@ -23,7 +23,7 @@ def tidy(spark: SparkSession, job: Job) -> Summary:
                 table = DeltaTable.forPath(spark, lake.path(layout))
                 if layout is SILVER:
                     # As far back as a reading may still arrive, the days around it must be there to judge it by.
-                    oldest = (horizon(job.settings, job.now) - SILVER_MARGIN).date()
+                    oldest = (job.settings.horizon(job.now) - SILVER_MARGIN).date()
                     table.delete(f"date < '{oldest}'")
                 table.optimize().executeCompaction()
                 table.vacuum(job.settings.delta_history_days * 24)

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -19,8 +19,6 @@ from shared_code.settings import JobSettings
 
 BYTES_PER_ARROW_BATCH: Final = "spark.sql.execution.arrow.maxBytesPerBatch"
 WHOLE_FILES_BYTES: Final = 64_000_000
-EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""No machine's clock was right before; most wrong ones start at 1970."""
 SILVER_MARGIN: Final = timedelta(days=3)
 """Silver keeps so much more than what is let in, because a reading is judged beside the days around it."""
 
@@ -46,21 +44,18 @@ def landing_files(spark: SparkSession, folder: str, settings: JobSettings) -> Da
     )
 
 
-def horizon(settings: JobSettings, now: datetime) -> datetime:
-    """Return the earliest instant that a reading may have: later than anything that Silver has let go."""
-    return max(EARLIEST, now - timedelta(days=settings.silver_retention_days))
-
-
 def rules(database: Database, settings: JobSettings, default_organization: UUID | None, now: datetime) -> Rules:
     """Return what decides whether a row can go on, as the database knows fleets now."""
     with transactions.job(database) as connection:
         owners, machines = publish.known_organizations(connection), publish.known_machines(connection)
+        retired = publish.retired_machines(connection)
     return Rules(
-        clock_tolerance=timedelta(minutes=settings.clock_tolerance_minutes),
-        earliest=horizon(settings, now),
+        clock_tolerance=settings.clock_tolerance,
+        earliest=settings.horizon(now),
         default_organization=str(default_organization) if default_organization else None,
         organizations=frozenset(map(str, owners)),
         machines=frozenset(f"{owner}/{machine}" for owner, machine in machines),
+        retired=frozenset(f"{owner}/{machine}" for owner, machine in retired),
     )
 
 

@@ -59,7 +59,9 @@ def _take_in_fleets(spark: SparkSession, job: Job, total: Summary) -> None:
     with timed(job, total, "fleet"):
         data = fleet.read(spark, _existing(spark, job, fleet.KINDS), job.default_organization)
         with transactions.job(job.database) as connection:
-            total.fleet_refused.extend([*data.refused, *publish.save_fleet(connection, data)])
+            saved = publish.save_fleet(connection, data)
+        total.fleet_refused.extend([*data.refused, *saved.refused])
+        total.fleet_overruled += saved.overruled
 
 
 def _existing(spark: SparkSession, job: Job, folders: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ Nothing here deletes or empties a table that people read, so a rerun at any poin
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import pyarrow as pa
@@ -19,8 +19,10 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
+    bindparam,
     delete,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -64,19 +66,34 @@ def known_machines(connection: JobWrite) -> set[tuple[UUID, str]]:
     return _pairs(connection, compressor_metadata, "compressor_id")
 
 
-def save_fleet(connection: JobWrite, fleet: FleetData) -> list[Refused]:
-    """Write stations, machines and maintenance events; return those that refer to something unknown.
+def retired_machines(connection: JobWrite) -> set[tuple[UUID, str]]:
+    """Return organization and compressor_id of every machine that takes no new readings."""
+    machine = compressor_metadata.c
+    query = select(machine.organization_id, machine.compressor_id).where(machine.retired_at.is_not(None))
+    return {(row[0], row[1]) for row in connection.execute(query)}
 
-    A maintenance event that is there already stays as it is: people may have corrected it.
+
+class SavedFleet(NamedTuple):
+    """What was not written: rows that refer to something unknown, and how many that people have overruled."""
+
+    refused: list[Refused]
+    overruled: int
+
+
+def save_fleet(connection: JobWrite, fleet: FleetData) -> SavedFleet:
+    """Write stations, machines and maintenance events; return what was not written.
+
+    What people have edited stays as they left it, retired or not, whatever the files say. A maintenance event that is
+    there already stays as it is: people may have corrected it.
     """
     owners = known_organizations(connection)
     refused: list[Refused] = []
 
     stations = _keep(fleet.stations, refused, "organization", lambda row: row.organization_id in owners)
-    _upsert(connection, station_locations, stations)
+    overruled = _upsert(connection, station_locations, stations)
     places = _pairs(connection, station_locations, "station_id")
     machines = _keep(fleet.compressors, refused, "station", lambda row: (row.organization_id, row.station_id) in places)
-    _upsert(connection, compressor_metadata, machines)
+    overruled += _upsert(connection, compressor_metadata, machines)
     known = known_machines(connection)
     events = _keep(
         fleet.maintenance, refused, "compressor", lambda row: (row.organization_id, row.compressor_id) in known
@@ -85,7 +102,7 @@ def save_fleet(connection: JobWrite, fleet: FleetData) -> list[Refused]:
         connection.execute(
             postgresql.insert(maintenance_events).on_conflict_do_nothing(), [row.model_dump() for row in events]
         )
-    return refused
+    return SavedFleet(refused, overruled)
 
 
 def stage(rows: DataFrame, target: Table, database: Database) -> int:
@@ -147,7 +164,8 @@ def upsert(target: Table, rows: Select[Any], dialect: str) -> list[Insert | Upda
         # What this costs depends on the rows alone. The planner may give a join to a table that it takes for small,
         # because nobody has counted since it grew, hours.
         names = [column.name for column in target.columns]
-        return [_replacing(postgresql.insert(target).from_select(names, rows), target)]
+        others = [column.name for column in target.columns if not column.primary_key]
+        return [_replacing(postgresql.insert(target).from_select(names, rows), target, others)]
     return [replace_different(target, rows), add_missing(target, rows)]
 
 
@@ -202,22 +220,41 @@ def _pairs(connection: JobWrite, table: Table, column: str) -> set[tuple[UUID, s
     return {(row[0], row[1]) for row in connection.execute(select(table.c.organization_id, table.c[column]))}
 
 
-def _upsert(connection: JobWrite, table: Table, rows: Iterable[FleetRow]) -> None:
-    """Insert rows or replace those that differ; of several with one key the last counts."""
+def _upsert(connection: JobWrite, table: Table, rows: Iterable[FleetRow]) -> int:
+    """Insert rows or replace those that differ; of several with one key the last counts.
+
+    Returns:
+        How many say something else than what people made of them, and were not written.
+    """
     key = [column.name for column in table.primary_key]
     newest = {tuple(values[name] for name in key): values for values in (row.model_dump() for row in rows)}
-    if newest:
-        connection.execute(_replacing(postgresql.insert(table), table), list(newest.values()))
+    if not newest:
+        return 0
+    said = next(iter(newest.values())).keys()
+    statement = _replacing(postgresql.insert(table), table, [name for name in said if name not in key])
+    connection.execute(statement, list(newest.values()))
+    edited = connection.execute(select(table).where(table.c.edited_at.is_not(None))).mappings().all()
+    named = [row for row in edited if tuple(row[name] for name in key) in newest]
+    _note_as_named(connection, table, [row for row in named if not row["in_files"]])
+    return sum(any(row[name] != value for name, value in newest[tuple(row[k] for k in key)].items()) for row in named)
 
 
-def _replacing(statement: postgresql.Insert, table: Table) -> postgresql.Insert:
-    """Let an insert replace rows with its key that differ, and leave equal ones alone."""
-    others = [column for column in table.columns if not column.primary_key]
+def _note_as_named(connection: JobWrite, table: Table, rows: Iterable[Mapping[Any, Any]]) -> None:
+    """Note that a file has named what people created: deleting it would be of no use, the file is read again."""
+    keys = [{f"its_{column.name}": row[column.name] for column in table.primary_key} for row in rows]
+    if keys:
+        ours = (column == bindparam(f"its_{column.name}") for column in table.primary_key)
+        connection.execute(update(table).where(*ours, table.c.in_files == false()).values(in_files=True), keys)
+
+
+def _replacing(statement: postgresql.Insert, table: Table, columns: Iterable[str]) -> postgresql.Insert:
+    """Let an insert replace these columns of rows with its key that differ; equal and edited rows are left alone."""
     excluded = statement.excluded
+    differs = or_(*(table.c[name].is_distinct_from(excluded[name]) for name in columns))
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key),
-        set_={column.name: excluded[column.name] for column in others},
-        where=or_(*(column.is_distinct_from(excluded[column.name]) for column in others)),
+        set_={name: excluded[name] for name in columns},
+        where=differs & table.c.edited_at.is_(None) if "edited_at" in table.c else differs,
     )
 
 

@@ -23,6 +23,8 @@ class Summary:
     rows_quarantined: int = 0
     rows_superseded: int = 0
     rows_flagged: int = 0
+    fleet_overruled: int = 0
+    """Rows of metadata files that say something else than what people made of the station or machine."""
     windows_published: int = 0
     quality_metrics_published: int = 0
     quarantined: Counter[str] = field(default_factory=Counter[str])

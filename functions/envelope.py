@@ -2,7 +2,7 @@
 
 import logging
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from fastapi import HTTPException
@@ -19,6 +19,8 @@ SECURITY_HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 MAX_BODY_BYTES: Final = 1_048_576
+LARGER_BODY: Final = "x-max-body-bytes"
+"""An operation that takes a larger body says so under this name in its part of the OpenAPI document."""
 logger = logging.getLogger(__name__)
 
 
@@ -45,7 +47,7 @@ class Envelope:
             await send(message)
 
         try:
-            await self.app(scope, _limited(receive), send_dressed)
+            await self.app(scope, _limited(receive, scope), send_dressed)
         except Exception:
             logger.exception("request %s failed", request_id)
             if started:
@@ -55,19 +57,26 @@ class Envelope:
             await answer(scope, receive, send_dressed)
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(receive: Receive, scope: Scope) -> Receive:
     received = 0
 
     async def receive_limited() -> Message:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES:
-            too_large = f"a request's body may have {MAX_BODY_BYTES} bytes"
+        limit = _body_limit(scope)
+        if received > limit:
+            too_large = f"a request's body may have {limit} bytes here"
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large)
         return message
 
     return receive_limited
+
+
+def _body_limit(scope: Scope) -> int:
+    """Return how many bytes the operation takes that was routed to; what the client writes is not asked."""
+    described: dict[str, Any] = getattr(scope.get("route"), "openapi_extra", None) or {}
+    return described.get(LARGER_BODY, MAX_BODY_BYTES)
 
 
 def _dress(headers: MutableHeaders, request_id: str) -> None:

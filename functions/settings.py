@@ -7,13 +7,13 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, NamedTuple, TypeVar
 
 from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared_code.errors import SettingsError
-from shared_code.settings import HOME, DatabaseSettings, read
+from shared_code.settings import HOME, DatabaseSettings, JobSettings, read
 
 MIN_SECRET_BYTES: Final = 32
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
@@ -73,6 +73,45 @@ class MailSettings(BaseSettings):
     smtp_starttls: bool = True
 
 
+_ABFSS: Final = re.compile(
+    r"abfss://(?P<container>[a-z0-9-]{3,63})@(?P<account>[a-z0-9]{3,24})\.dfs\.(?P<suffix>[a-z0-9.]+)(?:/(?P<folder>[\w/-]*))?"
+)
+
+
+class PlaceInAzure(NamedTuple):
+    """A container of a storage account, and a folder in it: empty, or with a slash at its end."""
+
+    account_url: str
+    container: str
+    folder: str
+
+
+class LandingSettings(BaseSettings):
+    """Where readings that arrive by request are put for the Spark job."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    altaviz_landing: str = str(HOME / "demo" / "landing")
+    altaviz_landing_connection_string: SecretStr | None = None
+
+    @field_validator("altaviz_landing")
+    @classmethod
+    def _folder_or_abfss(cls, value: str) -> str:
+        if "://" in value and not _ABFSS.fullmatch(value):
+            raise ValueError("must be a folder, or like abfss://container@account.dfs.core.windows.net/folder")
+        return value
+
+    @property
+    def in_azure(self) -> PlaceInAzure | None:
+        """The container of an abfss:// address, as the blob service knows it; None for a folder of this machine."""
+        found = _ABFSS.fullmatch(self.altaviz_landing)
+        if found is None:
+            return None
+        folder = (found["folder"] or "").strip("/")
+        account_url = f"https://{found['account']}.blob.{found['suffix']}"
+        return PlaceInAzure(account_url, found["container"], f"{folder}/" if folder else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the API is told, checked."""
@@ -81,6 +120,8 @@ class Settings:
     database: DatabaseSettings
     session_key: str = field(repr=False)
     mail: MailSettings = field(default_factory=MailSettings)
+    landing: LandingSettings = field(default_factory=LandingSettings)
+    job: JobSettings = field(default_factory=JobSettings)
 
 
 def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
@@ -94,13 +135,17 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
     access = _attempt(AccessSettings, complaints, **absent)
     database = _attempt(DatabaseSettings, complaints)
     mail = _attempt(MailSettings, complaints)
+    landing = _attempt(LandingSettings, complaints)
+    job = _attempt(JobSettings, complaints)
     if access is not None and database is not None:
         complaints += _contradictions(access, database)
     if access is not None and mail is not None:
         complaints += _mail_contradictions(access, mail)
-    if complaints or access is None or database is None or mail is None:
+    if access is not None and landing is not None:
+        complaints += _landing_contradictions(access, landing)
+    if complaints or access is None or database is None or mail is None or landing is None or job is None:
         raise SettingsError("; ".join(complaints))
-    return Settings(access, database, _session_key(access, home), mail)
+    return Settings(access, database, _session_key(access, home), mail, landing, job)
 
 
 def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) -> SettingsT | None:
@@ -135,6 +180,13 @@ def _mail_contradictions(access: AccessSettings, mail: MailSettings) -> list[str
     if mail.smtp_host is not None and not mail.smtp_starttls and access.altaviz_environment != "development":
         found.append(f"SMTP_STARTTLS must not be false where ALTAVIZ_ENVIRONMENT is {access.altaviz_environment}")
     return found
+
+
+def _landing_contradictions(access: AccessSettings, landing: LandingSettings) -> list[str]:
+    environment = access.altaviz_environment
+    if environment == "development" or landing.in_azure is not None:
+        return []
+    return [f"ALTAVIZ_LANDING must be an abfss:// address where ALTAVIZ_ENVIRONMENT is {environment}"]
 
 
 def _session_key(access: AccessSettings, home: Path) -> str:

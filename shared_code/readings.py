@@ -34,6 +34,8 @@ REQUIRED_FIELDS: Final = (COMPRESSOR, TIMESTAMP, *SENSOR_FIELDS, OPERATING_HOURS
 
 # Where a gateway puts things under the landing folder.
 LANDING_READINGS: Final = "readings"
+LANDING_API: Final = "api"
+"""Under the readings, what came by request: `api/<organization>/<date>/<name>.parquet`, of that organization alone."""
 LANDING_STATIONS: Final = "metadata/stations"
 LANDING_COMPRESSORS: Final = "metadata/compressors"
 LANDING_MAINTENANCE: Final = "maintenance"

@@ -1,7 +1,8 @@
 """Settings: one class per concern, read from `config/*.yaml`, where `${VAR:-default}` takes from the environment."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import expandvars
@@ -14,6 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "config"
 HOME = ROOT / ".altaviz"
 """What the product keeps on a laptop: the embedded database, the demo's landing folder and lake."""
+
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""No machine's clock was right before; most wrong ones start at 1970."""
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
@@ -91,6 +95,15 @@ class JobSettings(YamlSettings):
     master: str = "local[*]"
     driver_memory: str = "3g"
     java_options: str = ""
+
+    @property
+    def clock_tolerance(self) -> timedelta:
+        """How far a reading may lie ahead of its delivery."""
+        return timedelta(minutes=self.clock_tolerance_minutes)
+
+    def horizon(self, now: datetime) -> datetime:
+        """Return the earliest instant that a reading may have: later than anything that Silver has let go."""
+        return max(EARLIEST, now - timedelta(days=self.silver_retention_days))
 
 
 def read(settings: type[SettingsT], **overrides: Any) -> SettingsT:  # noqa: ANN401 - whatever the class takes

@@ -2,12 +2,16 @@
 
 from collections.abc import Generator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from shared_code.database.engines import Database
 from shared_code.database.home import open_database
-from shared_code.settings import DatabaseSettings, read
+from shared_code.settings import DatabaseSettings, JobSettings, read
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 NOW = datetime(2026, 1, 12, tzinfo=UTC)
 
@@ -19,3 +23,17 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Generator[Database]:
     database = open_database(read(DatabaseSettings, data_dir=folder), now=NOW)
     yield database
     database.dispose()
+
+
+@pytest.fixture(scope="session")
+def spark() -> Generator["SparkSession"]:
+    """Start the job's own session once for all tests: small, and on two threads."""
+    from etl_job import spark_session  # noqa: PLC0415 - tests without Spark need not wait for it
+
+    session = spark_session.start(read(JobSettings, master="local[2]", driver_memory="1g"))
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    # Compiling a plan to Java takes longer than these few rows do without.
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    yield session
+    spark_session.stop(session)

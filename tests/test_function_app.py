@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,12 +30,15 @@ EXPECTED = {
     "check_ready": ("GET", "/api/health/ready"),
     "complete_entra_sign_in": ("GET", "/api/auth/entra/callback"),
     "create_api_key": ("POST", "/api/organization/api-keys"),
+    "create_compressor": ("POST", "/api/compressors"),
     "create_invitation": ("POST", "/api/organization/invitations"),
+    "create_station": ("POST", "/api/stations"),
     "get_compressor": ("GET", "/api/compressors/{compressor_id}"),
     "get_fleet": ("GET", "/api/fleet"),
     "get_openapi_document": ("GET", "/api/openapi.json"),
     "get_organization": ("GET", "/api/organization"),
     "get_session": ("GET", "/api/auth/session"),
+    "ingest_readings": ("POST", "/api/readings"),
     "list_api_keys": ("GET", "/api/organization/api-keys"),
     "list_audit_log": ("GET", "/api/organization/audit-log"),
     "list_compressors": ("GET", "/api/compressors"),
@@ -46,6 +50,8 @@ EXPECTED = {
     "refresh_session": ("POST", "/api/auth/refresh"),
     "remove_member": ("DELETE", "/api/organization/members/{user_id}"),
     "rename_organization": ("PATCH", "/api/organization"),
+    "retire_compressor": ("DELETE", "/api/compressors/{compressor_id}"),
+    "retire_station": ("DELETE", "/api/stations/{station_id}"),
     "revoke_api_key": ("DELETE", "/api/organization/api-keys/{key_id}"),
     "revoke_invitation": ("DELETE", "/api/organization/invitations/{invitation_id}"),
     "rotate_api_key": ("POST", "/api/organization/api-keys/{key_id}/rotate"),
@@ -53,17 +59,23 @@ EXPECTED = {
     "sign_in_for_development": ("POST", "/api/auth/dev"),
     "sign_out": ("POST", "/api/auth/logout"),
     "switch_organization": ("POST", "/api/auth/session"),
+    "update_compressor": ("PATCH", "/api/compressors/{compressor_id}"),
+    "update_station": ("PATCH", "/api/stations/{station_id}"),
 }
 WANT_A_BODY = {
     "accept_invitation",
     "change_member_role",
     "create_api_key",
+    "create_compressor",
     "create_invitation",
+    "create_station",
     "rename_organization",
     "rotate_api_key",
     "switch_organization",
+    "update_compressor",
+    "update_station",
 }
-OF_NOTHING: defaultdict[str, object] = defaultdict(lambda: UUID(int=0), compressor_id="NO-SUCH")
+OF_NOTHING: defaultdict[str, object] = defaultdict(lambda: UUID(int=0), compressor_id="NO-SUCH", station_id="NO-SUCH")
 
 
 def started(monkeypatch: pytest.MonkeyPatch, **environment: str) -> FunctionsHost:
@@ -152,6 +164,17 @@ def test_a_start_without_its_settings_names_them_where_operations_look(
     assert "DB_HOST must be set" in capsys.readouterr().err
 
 
+def test_starting_loads_nothing_that_few_requests_need() -> None:
+    program = (
+        "import sys; import functions.host; "
+        "print(*{'pyarrow', 'numpy', 'pandas', 'azure.storage', 'azure.identity'} & set(sys.modules))"
+    )
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own program
+
+    assert loaded.stdout == "\n"
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_each_operation_answers_through_its_own_function(host: FunctionsHost, name: str) -> None:
     method, path = EXPECTED[name]
@@ -165,6 +188,7 @@ def test_each_operation_answers_through_its_own_function(host: FunctionsHost, na
     assert answer.function == name
     assert answer.response.status_code == {
         "sign_out": 204,
+        "ingest_readings": 403,
         "begin_entra_sign_in": 503,
         "complete_entra_sign_in": 401,
     }.get(name, usual)

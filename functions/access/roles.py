@@ -31,6 +31,7 @@ ANYBODY: Final = Rule()
 READERS: Final = Rule(UserRole.VIEWER, Scope.READ)
 MEMBERS: Final = Rule(UserRole.VIEWER)
 ADMINS: Final = Rule(UserRole.ADMIN)
+GATEWAYS: Final = Rule(None, Scope.INGEST)
 
 RULES: Final[Mapping[str, Rule]] = {
     "check_alive": ANYBODY,
@@ -47,11 +48,18 @@ RULES: Final[Mapping[str, Rule]] = {
     "sign_out": ANYBODY,
     "switch_organization": MEMBERS,
     # The fleet.
+    "create_compressor": ADMINS,
+    "create_station": ADMINS,
     "get_compressor": READERS,
     "get_fleet": READERS,
+    "ingest_readings": GATEWAYS,
     "list_compressors": READERS,
     "list_readings": READERS,
     "list_stations": READERS,
+    "retire_compressor": ADMINS,
+    "retire_station": ADMINS,
+    "update_compressor": ADMINS,
+    "update_station": ADMINS,
     # The organization.
     "accept_invitation": MEMBERS,  # of another organization as yet
     "change_member_role": ADMINS,

@@ -42,3 +42,18 @@ def require_window(tier: Tier, window: WindowType) -> None:
     if window not in plan.windows:
         others = " and ".join(other.name for other in plans().values() if window in other.windows)
         raise ForbiddenError(f"the {plan.name} plan does not include the {window} window; {others} do")
+
+
+def require_room(tier: Tier, max_compressors: int | None, in_use: int) -> None:
+    """Let pass only where another machine is within the organization's limit; None is no limit.
+
+    Raises:
+        ForbiddenError: names the plan and those that include more.
+    """
+    if max_compressors is None or in_use < max_compressors:
+        return
+    others = [
+        plan.name for plan in plans().values() if plan.max_compressors is None or plan.max_compressors > max_compressors
+    ]
+    more = f"; {' and '.join(others)} have more" if others else ""
+    raise ForbiddenError(f"the {plans()[tier].name} plan has {max_compressors} machines, and all are taken{more}")

@@ -2,15 +2,23 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, status
 
 from functions import pagination
-from functions.access.caller import CurrentCaller, ReadConnection
+from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection, WriteConnection
+from functions.application import Now
 from functions.compressors import actions, queries
 from functions.compressors.health import Health
-from functions.compressors.schemas import Compressor, CompressorDetail, CompressorPosition
+from functions.compressors.schemas import (
+    Compressor,
+    CompressorChanges,
+    CompressorDetail,
+    CompressorPosition,
+    NewCompressor,
+)
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
+from functions.stations.endpoints import IncludeRetired
 from functions.stations.schemas import Identifier
 from shared_code.identifiers import CompressorId, StationId
 
@@ -21,8 +29,10 @@ router = APIRouter(prefix="/compressors", tags=["compressors"])
 def list_compressors(
     caller: CurrentCaller,
     connection: ReadConnection,
+    *,
     station_id: Annotated[Identifier | None, Query(description="Only machines at this station.")] = None,
     health: Annotated[Health | None, Query(description="Only machines that are so.")] = None,
+    include_retired: IncludeRetired = False,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Compressor]:
@@ -33,6 +43,7 @@ def list_compressors(
         caller.organization_id,
         station_id=StationId(station_id) if station_id else None,
         health=health,
+        include_retired=include_retired,
         after=CompressorId(after.compressor_id) if after else None,
         limit=limit + 1,
     )
@@ -54,3 +65,64 @@ def get_compressor(caller: CurrentCaller, connection: ReadConnection, compressor
         tier=caller.subscription_tier,
     )
     return CompressorDetail.model_validate(described)
+
+
+@router.post(
+    "",
+    operation_id="create_compressor",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(401, 403, 409, 422),
+)
+def create_compressor(
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, body: NewCompressor
+) -> Compressor:
+    """Create a machine, where the plan includes another one."""
+    made = actions.create_compressor(
+        connection, session.organization_id, values=body.model_dump(), by=session, origin=origin, now=now
+    )
+    return Compressor.model_validate(dict(made))
+
+
+@router.patch("/{compressor_id}", operation_id="update_compressor", responses=responses(401, 403, 404, 422))
+def update_compressor(
+    session: CurrentSession,
+    connection: WriteConnection,
+    origin: CurrentOrigin,
+    now: Now,
+    compressor_id: Identifier,
+    body: CompressorChanges,
+) -> Compressor:
+    """Change a machine, or bring a retired one back. From then on no metadata file changes it."""
+    changed = actions.change_compressor(
+        connection,
+        session.organization_id,
+        compressor_id=CompressorId(compressor_id),
+        changes=body.model_dump(exclude_unset=True),
+        by=session,
+        origin=origin,
+        now=now,
+    )
+    return Compressor.model_validate(dict(changed))
+
+
+@router.delete(
+    "/{compressor_id}",
+    operation_id="retire_compressor",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(401, 403, 404, 422),
+)
+def retire_compressor(
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, compressor_id: Identifier
+) -> None:
+    """Retire a machine: it keeps its data, takes no new readings and does not count against the plan's limit.
+
+    One without any past is deleted.
+    """
+    actions.retire_compressor(
+        connection,
+        session.organization_id,
+        compressor_id=CompressorId(compressor_id),
+        by=session,
+        origin=origin,
+        now=now,
+    )

@@ -1,6 +1,7 @@
 """SQL of machines."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -12,20 +13,37 @@ from sqlalchemy import (
     Subquery,
     and_,
     case,
+    delete,
+    exists,
     false,
     func,
+    insert,
     literal,
     or_,
     select,
     true,
+    update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from functions.compressors.health import Health, Rule, quantities, rules
-from shared_code.database.tables import alert_history, compressor_metadata, sensor_readings_agg, station_locations
+from shared_code.database.tables import (
+    alert_history,
+    compressor_metadata,
+    data_quality_metrics,
+    maintenance_events,
+    ml_predictions,
+    sensor_readings_agg,
+    station_locations,
+)
 from shared_code.database.tables.alerts import Severity
 from shared_code.database.tables.readings import WindowType
-from shared_code.database.transactions import Read
+from shared_code.database.transactions import Read, Write
+from shared_code.errors import ConflictError
 from shared_code.identifiers import CompressorId, OrganizationId, StationId
+
+PAST = (sensor_readings_agg, data_quality_metrics, alert_history, maintenance_events, ml_predictions)
+"""What is kept about a machine's past."""
 
 
 def list_compressors(
@@ -34,11 +52,12 @@ def list_compressors(
     *,
     station_id: StationId | None,
     health: Health | None,
+    include_retired: bool,
     after: CompressorId | None,
     limit: int,
 ) -> Sequence[RowMapping]:
     """Return up to `limit` machines in order of id, those after `after`, of one station and health if given."""
-    machines = _machines(organization_id).subquery("machines")
+    machines = _machines(organization_id, include_retired=include_retired).subquery("machines")
     query = select(machines).order_by(machines.c.compressor_id).limit(limit)
     if station_id is not None:
         query = query.where(machines.c.station_id == station_id)
@@ -50,10 +69,10 @@ def list_compressors(
 
 
 def find_compressor(
-    connection: Read, organization_id: OrganizationId, compressor_id: CompressorId
+    connection: Read | Write, organization_id: OrganizationId, compressor_id: CompressorId
 ) -> RowMapping | None:
     """Return one machine as it is listed, with its open alerts counted by severity; None without such a machine."""
-    query = _machines(organization_id).where(compressor_metadata.c.compressor_id == compressor_id)
+    query = _machines(organization_id, include_retired=True).where(compressor_metadata.c.compressor_id == compressor_id)
     return connection.execute(query).mappings().one_or_none()
 
 
@@ -85,8 +104,8 @@ def latest_windows(
 
 
 def count_by_station_and_health(connection: Read, organization_id: OrganizationId) -> Sequence[RowMapping]:
-    """Return a row for each station and health with machines, and the newest end of their hourly windows."""
-    machines = _machines(organization_id).subquery("machines")
+    """Return a row for each station and health with machines in use, and the newest end of their hourly windows."""
+    machines = _machines(organization_id, include_retired=False).subquery("machines")
     query = (
         select(
             machines.c.station_id,
@@ -103,13 +122,80 @@ def count_by_station_and_health(connection: Read, organization_id: OrganizationI
     return connection.execute(query).mappings().all()
 
 
-def _machines(organization_id: OrganizationId) -> Select[Any]:
-    """Select every machine of an organization with its station's name, newest hour, open alerts and health."""
+def count_in_use(connection: Write, organization_id: OrganizationId) -> int:
+    """Return how many machines the organization has that are not retired."""
+    machine = compressor_metadata.c
+    query = select(func.count()).where(machine.organization_id == organization_id, machine.retired_at.is_(None))
+    return connection.execute(query).scalar_one()
+
+
+def add_compressor(
+    connection: Write, organization_id: OrganizationId, values: Mapping[str, Any], *, now: datetime
+) -> None:
+    """Add a machine that people created, at a station that is known to exist.
+
+    Raises:
+        ConflictError: the id is taken; the transaction is of no more use.
+    """
+    row = {**values, "organization_id": organization_id, "edited_at": now, "in_files": False}
+    try:
+        connection.execute(insert(compressor_metadata).values(row))
+    except IntegrityError:
+        raise ConflictError("there is a compressor with this id") from None
+
+
+def get_machine(connection: Write, organization_id: OrganizationId, compressor_id: CompressorId) -> RowMapping | None:
+    """Return a machine's own row, without what is known of its health; None without such a machine."""
+    machine = compressor_metadata
+    query = select(machine).where(
+        machine.c.organization_id == organization_id, machine.c.compressor_id == compressor_id
+    )
+    return connection.execute(query).mappings().one_or_none()
+
+
+def update_compressor(
+    connection: Write,
+    organization_id: OrganizationId,
+    compressor_id: CompressorId,
+    values: Mapping[str, Any],
+    *,
+    now: datetime,
+) -> None:
+    """Change a machine."""
+    machine = compressor_metadata.c
+    connection.execute(
+        update(compressor_metadata)
+        .where(machine.organization_id == organization_id, machine.compressor_id == compressor_id)
+        .values(**values, edited_at=now)
+    )
+
+
+def has_past(connection: Write, organization_id: OrganizationId, compressor_id: CompressorId) -> bool:
+    """Return whether anything is kept about a machine's past."""
+    kept = (
+        exists().where(table.c.organization_id == organization_id, table.c.compressor_id == compressor_id)
+        for table in PAST
+    )
+    return connection.execute(select(or_(*kept))).scalar_one()
+
+
+def delete_compressor(connection: Write, organization_id: OrganizationId, compressor_id: CompressorId) -> None:
+    """Delete a machine that has no past."""
+    machine = compressor_metadata.c
+    connection.execute(
+        delete(compressor_metadata).where(
+            machine.organization_id == organization_id, machine.compressor_id == compressor_id
+        )
+    )
+
+
+def _machines(organization_id: OrganizationId, *, include_retired: bool) -> Select[Any]:
+    """Select the machines of an organization with its station's name, newest hour, open alerts and health."""
     machine, station = compressor_metadata, station_locations
     hour = _newest_hour(machine)
     alerts = _open_alerts(organization_id)
     warnings, criticals = (func.coalesce(alerts.c[f"{severity}_alerts"], 0) for severity in Severity)
-    return (
+    query = (
         select(
             machine,
             station.c.station_name,
@@ -124,6 +210,7 @@ def _machines(organization_id: OrganizationId) -> Select[Any]:
         .outerjoin(alerts, alerts.c.compressor_id == machine.c.compressor_id)
         .where(machine.c.organization_id == organization_id)
     )
+    return query if include_retired else query.where(machine.c.retired_at.is_(None))
 
 
 def _same(left: FromClause, right: FromClause, column: str) -> ColumnElement[bool]:

@@ -1,14 +1,43 @@
 """Shapes of machines."""
 
 from datetime import date
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
+from functions.bodies import Body, Day, Latitude, Longitude, NewId, Text
 from functions.compressors.health import Health
 from functions.pagination import Position
 from functions.readings.schemas import Window
 from functions.stations.schemas import Identifier, Station
 from shared_code.database.tables.readings import WindowType
+
+Horsepower = Annotated[float, Field(strict=True, gt=0, le=10_000, description="Rated power, HP.")]
+"""Up to what a power reading may plausibly be."""
+
+
+class NewCompressor(Body):
+    """A machine to be created; without coordinates it stands where its station is."""
+
+    compressor_id: Annotated[NewId, Field(examples=["COMP-011"])]
+    model: Annotated[Text, Field(examples=["Ariel JGK/4"])]
+    horsepower: Annotated[Horsepower, Field(examples=[1480])]
+    station_id: Annotated[Identifier, Field(examples=["STATION-A"])]
+    install_date: Annotated[Day | None, Field(description="From 1900 to today.", examples=["2019-06-30"])] = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+
+
+class CompressorChanges(Body):
+    """What to change of a machine. What is not sent stays: a default here only says that a field may be missing."""
+
+    model: Text = Field(default_factory=str)
+    horsepower: Horsepower = Field(default_factory=float)
+    station_id: Identifier = Field(default_factory=str)
+    install_date: Day | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    retired: Literal[False] = Field(default=False, description="Send false to bring a retired machine back.")
 
 
 class Compressor(BaseModel):
@@ -25,6 +54,7 @@ class Compressor(BaseModel):
     health: Health
     open_alerts: int
     newest_window_end: AwareDatetime | None
+    retired_at: AwareDatetime | None
 
 
 class CompressorDetail(Compressor):

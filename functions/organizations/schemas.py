@@ -4,17 +4,13 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from functions.access.keys import Scope
+from functions.bodies import Body, Text
 from functions.pagination import Position
 from shared_code.database.tables.access import ActorKind
 from shared_code.database.tables.organizations import SubscriptionStatus, Tier, UserRole
-
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
-"""What people call a thing, in one line."""
 
 MailAddress = Annotated[
     str,
@@ -30,16 +26,10 @@ MailAddress = Annotated[
 KeyDays = Annotated[int, Field(ge=1, le=730, description="How many days the secret is good.")]
 
 
-class Body(BaseModel):
-    """What a client may send; a field that is not named is refused, so that none is set by accident."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class NewApiKey(Body):
     """A key to be made."""
 
-    name: Annotated[Name, Field(examples=["Gateway at Karnes City"])]
+    name: Annotated[Text, Field(examples=["Gateway at Karnes City"])]
     scopes: Annotated[frozenset[Scope], Field(min_length=1, description="What it may do.", examples=[["ingest"]])]
     expires_in_days: KeyDays = 365
 
@@ -92,7 +82,7 @@ class Organization(BaseModel):
 class NewName(Body):
     """Another name for the organization."""
 
-    name: Annotated[Name, Field(examples=["Karnes Gas Gathering"])]
+    name: Annotated[Text, Field(examples=["Karnes Gas Gathering"])]
 
 
 class OrganizationMember(BaseModel):

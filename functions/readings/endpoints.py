@@ -1,23 +1,33 @@
-"""Aggregated readings over HTTP."""
+"""Readings over HTTP: windows out, batches in."""
 
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, status
 
 from functions import pagination
-from functions.access.caller import CurrentCaller, ReadConnection
+from functions.access.caller import CurrentCaller, CurrentOrigin, IngestKey, ReadConnection
+from functions.application import CurrentApplication, Now
+from functions.envelope import LARGER_BODY
 from functions.pagination import DEFAULT_LIMIT, Cursor, Page
 from functions.problems import responses
 from functions.readings import actions
-from functions.readings.schemas import Instant, Window, WindowPosition
+from functions.readings.actions import Batch
+from functions.readings.ingestion import Format
+from functions.readings.landing import open_landing
+from functions.readings.schemas import BATCH_BODY, Instant, Receipt, Window, WindowPosition
 from functions.stations.schemas import Identifier
 from shared_code.database.tables.readings import WindowType
 from shared_code.identifiers import CompressorId
 
-router = APIRouter(prefix="/compressors/{compressor_id}/readings", tags=["readings"])
+router = APIRouter(tags=["readings"])
+
+MAX_BATCH_BYTES: Final = 10 * 1_048_576
 
 
-@router.get("", operation_id="list_readings", responses=responses(401, 403, 404, 422))
+@router.get(
+    "/compressors/{compressor_id}/readings", operation_id="list_readings", responses=responses(401, 403, 404, 422)
+)
 def list_readings(
     caller: CurrentCaller,
     connection: ReadConnection,
@@ -46,3 +56,67 @@ def list_readings(
         item=lambda row: Window.model_validate(dict(row)),
         position=lambda row: WindowPosition(agg_timestamp=row["agg_timestamp"]),
     )
+
+
+def batch_format(request: Request) -> Format:
+    """Return how a batch is written, as its Content-Type says."""
+    named = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    packed = request.headers.get("Content-Encoding", "identity").lower() != "identity"
+    if packed or named not in set(Format):
+        raise HTTPException(
+            status.HTTP_415_UNSUPPORTED_MEDIA_TYPE, f"send one of {', '.join(Format)}, without Content-Encoding"
+        )
+    return Format(named)
+
+
+async def whole_body(request: Request) -> bytes:
+    """Return a request's body."""
+    return await request.body()
+
+
+async def body_in_turn(body: Annotated[bytes, Depends(whole_body)]) -> AsyncIterator[bytes]:
+    """Return a request's body when it is its turn: read into readings it takes many times its size."""
+    yield body
+
+
+@router.post(
+    "/readings",
+    operation_id="ingest_readings",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=responses(401, 403, 413, 415, 422, 503),
+    openapi_extra={"requestBody": BATCH_BODY, LARGER_BODY: MAX_BATCH_BYTES},
+)
+def ingest_readings(
+    key: IngestKey,
+    application: CurrentApplication,
+    origin: CurrentOrigin,
+    now: Now,
+    written: Annotated[Format, Depends(batch_format)],
+    body: Annotated[bytes, Depends(body_in_turn, scope="function", max_concurrency=4)],
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            pattern=r"^[\x20-\x7e]+$",
+            description="Chosen by the sender for this batch. For seven days, the same batch under the same key has the"
+            " same answer and no other effect; another batch under it is a 422. Without a key the batch speaks for"
+            " itself.",
+        ),
+    ] = None,
+) -> Receipt:
+    """Deliver readings of machines of the key's organization. They show in windows after the job's next run.
+
+    Each reading is judged by itself: `refusals` says which were not taken and why, and the others go on. Up to 50,000
+    readings and 10 MiB in one request.
+    """
+    receipt = actions.take_in(
+        database=application.database(),
+        landing=open_landing(application.settings.landing),  # pyright: ignore[reportArgumentType] - frozen, so it has a hash
+        settings=application.settings.job,
+        batch=Batch(written, body, idempotency_key),
+        by=key,
+        origin=origin,
+        now=now,
+    )
+    return Receipt.model_validate(receipt)

@@ -279,6 +279,40 @@ def test_a_machine_of_another_organization_is_unknown() -> None:
     assert problems(rows) == ["unknown_compressor"]
 
 
+def test_a_retired_machine_takes_no_new_readings() -> None:
+    rules = replace(RULES, retired=frozenset({f"{OURS}/COMP-002", f"{THEIRS}/COMP-001"}))
+    machines = pa.array(["COMP-001", "COMP-002", "COMP-404", None])
+    rows = decoded(with_column(readings(count=4), "compressor_id", machines), rules=rules)
+    assert problems(rows) == [None, "retired_compressor", "unknown_compressor", "missing_compressor"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "owner", "problem"),
+    [
+        (f"api/{OURS}/2026-01-05", OURS, None),
+        (f"api/{OURS}/2026-01-05", OURS.upper(), None),
+        (f"api/{OURS}/2026-01-05", THEIRS, "foreign_organization"),
+        (f"api/{THEIRS}/2026-01-05", OURS, "foreign_organization"),
+        (f"api/{THEIRS}/2026-01-05", None, "foreign_organization"),  # it would become the default one's
+        (f"api/{OURS}/2026-01-05", NOBODY, "foreign_organization"),
+        ("api/Acme", OURS, "foreign_organization"),
+        ("api", OURS, "foreign_organization"),
+        ("gateway/api", THEIRS, None),
+    ],
+)
+def test_what_came_by_request_for_one_organization_is_of_that_one_alone(
+    folder: str, owner: str | None, problem: str | None
+) -> None:
+    column = pa.array([owner], pa.string())
+    table = with_column(readings(count=1, organization_id=OURS), "organization_id", column)
+    (row,) = decoded(table, f"{folder}/file.parquet")
+    assert row["problem"] == problem
+
+
+def test_a_file_that_came_by_request_and_names_no_organization_is_nobodys() -> None:
+    assert problems(decoded(readings(count=1), f"api/{OURS}/2026-01-05/file.parquet")) == ["foreign_organization"]
+
+
 def test_without_a_default_a_row_must_name_its_organization() -> None:
     assert problems(decoded(readings(count=2), rules=replace(RULES, default_organization=None))) == [
         "no_organization",

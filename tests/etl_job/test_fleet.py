@@ -1,7 +1,9 @@
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Table, select, update
 
 from etl_job import publish
 from etl_job.fleet import Compressor, FleetData, MaintenanceEvent, Refused, Station
@@ -44,7 +46,7 @@ def maintenance(owner: UUID, compressor_id: str = "COMP-001") -> MaintenanceEven
 
 def save(database: Database, fleet: FleetData) -> list[Refused]:
     with transactions.job(database) as connection:
-        return publish.save_fleet(connection, fleet)
+        return publish.save_fleet(connection, fleet).refused
 
 
 def test_a_row_that_refers_to_something_unknown_is_refused_by_file_and_row(database: Database, owner: UUID) -> None:
@@ -80,3 +82,48 @@ def test_what_people_made_of_a_maintenance_event_survives_the_next_run(database:
     save(database, fleet)
     with transactions.job(database) as connection:
         assert connection.scalars(select(maintenance_events.c.description).where(mine)).all() == ["mended by hand"]
+
+
+def edited(database: Database, owner: UUID, table: Table, **values: object) -> None:
+    """Change a row as the API does."""
+    with transactions.owner(database) as connection:
+        mine = table.c.organization_id == owner
+        connection.execute(update(table).where(mine).values(**values, edited_at=datetime(2026, 1, 6, tzinfo=UTC)))
+
+
+def row(database: Database, owner: UUID, table: Table) -> dict[str, Any]:
+    with transactions.job(database) as connection:
+        return dict(connection.execute(select(table).where(table.c.organization_id == owner)).mappings().one())
+
+
+def test_what_people_made_of_stations_and_machines_is_not_undone_and_is_told(database: Database, owner: UUID) -> None:
+    fleet = FleetData(stations=[station(owner)], compressors=[compressor(owner)])
+    save(database, fleet)
+    edited(database, owner, station_locations, station_name="renamed")
+    edited(database, owner, compressor_metadata, retired_at=datetime(2026, 1, 6, tzinfo=UTC))
+    before = row(database, owner, station_locations), row(database, owner, compressor_metadata)
+
+    with transactions.job(database) as connection:
+        saved = publish.save_fleet(connection, fleet)
+
+    assert (row(database, owner, station_locations), row(database, owner, compressor_metadata)) == before
+    assert saved == ([], 1)  # the machine's file says nothing else than people do
+
+
+def test_a_file_replaces_what_only_files_have_said(database: Database, owner: UUID) -> None:
+    save(database, FleetData(stations=[station(owner)]))
+    with transactions.job(database) as connection:
+        saved = publish.save_fleet(connection, FleetData(stations=[station(owner, "newer")]))
+
+    assert row(database, owner, station_locations)["station_name"] == "newer"
+    assert saved == ([], 0)
+
+
+def test_what_people_created_is_known_to_be_in_files_once_it_is(database: Database, owner: UUID) -> None:
+    save(database, FleetData(stations=[station(owner)]))
+    edited(database, owner, station_locations, in_files=False)
+
+    save(database, FleetData(stations=[station(owner, "as the file says")]))
+
+    found = row(database, owner, station_locations)
+    assert (found["station_name"], found["in_files"]) == ("Station A", True)

@@ -1,17 +1,19 @@
 """Customers with machines, put into the database as its owner would."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert
 
-from functions.access import queries, sessions
+from functions.access import keys, queries, sessions
+from functions.access.keys import Scope
 from functions.access.sessions import Member, Session
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import (
     alert_history,
+    api_keys,
     compressor_metadata,
     sensor_readings_agg,
     station_locations,
@@ -105,6 +107,25 @@ def a_session(database: Database, customer: Customer, *, now: datetime) -> Sessi
     with transactions.owner(database) as connection:
         queries.add_session(Write(connection), customer.organization_id, session, now=now)
     return session
+
+
+def a_key(database: Database, customer: Customer, *scopes: Scope, now: datetime) -> str:
+    """Make a key for a machine of the customer's, and return its secret."""
+    secret = keys.make()
+    with transactions.owner(database) as connection:
+        connection.execute(
+            insert(api_keys).values(
+                organization_id=customer.organization_id,
+                id=uuid4(),
+                name="A Gateway",
+                prefix=secret[: keys.SHOWN],
+                scopes=" ".join(scopes),
+                secret_hash=keys.digest(secret),
+                created_at=now,
+                expires_at=now + timedelta(days=365),
+            )
+        )
+    return secret
 
 
 def a_station(database: Database, customer: Customer, station_id: str = "STATION-A") -> str:

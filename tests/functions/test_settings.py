@@ -12,6 +12,8 @@ NAMES = (
     "SESSION_SECRET",
     "DEV_CREDENTIALS_ENABLED",
     "DEV_CREDENTIALS_ALLOW_LIST",
+    "ALTAVIZ_LANDING",
+    "ALTAVIZ_LANDING_CONNECTION_STRING",
     "DB_HOST",
     "DB_TYPE",
     "ENTRA_CLIENT_ID",
@@ -64,6 +66,7 @@ def test_development_credentials_are_refused_outside_development(
     monkeypatch.setenv("DEV_CREDENTIALS_ENABLED", "true")
     monkeypatch.setenv("DB_HOST", "db.example")
     monkeypatch.setenv("SESSION_SECRET", "x" * 32)
+    monkeypatch.setenv("ALTAVIZ_LANDING", "abfss://lake@account.dfs.core.windows.net/landing")
 
     with pytest.raises(SettingsError) as refused:
         read_settings(home=tmp_path)
@@ -78,7 +81,7 @@ def test_all_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(SettingsError) as refused:
         read_settings(home=tmp_path)
 
-    names = ("DEV_CREDENTIALS_ENABLED", "ALTAVIZ_PUBLIC_URL", "DB_HOST", "SESSION_SECRET")
+    names = ("DEV_CREDENTIALS_ENABLED", "ALTAVIZ_PUBLIC_URL", "DB_HOST", "SESSION_SECRET", "ALTAVIZ_LANDING")
     assert all(name in str(refused.value) for name in names)
     assert list(tmp_path.iterdir()) == []
 
@@ -117,7 +120,7 @@ def test_a_public_url_is_an_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SESSION_SECRET", "canary" * 6)
-    for name in ("DB_PASSWORD", "SMTP_PASSWORD", "ENTRA_CLIENT_SECRET"):
+    for name in ("DB_PASSWORD", "SMTP_PASSWORD", "ENTRA_CLIENT_SECRET", "ALTAVIZ_LANDING_CONNECTION_STRING"):
         monkeypatch.setenv(name, "canary")
     monkeypatch.setenv("ENTRA_CLIENT_ID", "altaviz")
 

@@ -3,6 +3,7 @@
 from shared_code.database.tables.access import api_keys, audit_log, sessions, sign_in_attempts
 from shared_code.database.tables.alerts import alert_history
 from shared_code.database.tables.billing import billing_events
+from shared_code.database.tables.deliveries import reading_deliveries
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
 from shared_code.database.tables.metadata import metadata
 from shared_code.database.tables.organizations import invitations, organizations, users
@@ -29,6 +30,7 @@ __all__ = [
     "metadata",
     "ml_predictions",
     "organizations",
+    "reading_deliveries",
     "sensor_readings_agg",
     "sessions",
     "sign_in_attempts",

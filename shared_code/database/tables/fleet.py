@@ -1,8 +1,13 @@
-"""Stations, the compressors that stand there, and what was done to them."""
+"""Stations, the compressors that stand there, and what was done to them.
+
+Metadata files and people may both say what stations and machines there are. What people have edited is theirs: from
+then on no file changes it.
+"""
 
 from enum import StrEnum
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Date,
     ForeignKeyConstraint,
@@ -13,6 +18,7 @@ from sqlalchemy import (
     Unicode,
     UnicodeText,
     Uuid,
+    true,
 )
 
 from shared_code.database.tables.metadata import DOUBLE, INSTANT, metadata, one_of, organization_id
@@ -36,6 +42,15 @@ class MaintenanceSeverity(StrEnum):
     CRITICAL = "critical"
 
 
+def _kept_by_files_and_people() -> tuple[Column[object], ...]:
+    """Return the columns that tell who says what a row says, and since when it is no longer in use."""
+    return (
+        Column("retired_at", INSTANT),  # keeps its data, takes no new readings, and counts against no limit
+        Column("edited_at", INSTANT),  # when people last changed it
+        Column("in_files", Boolean, nullable=False, server_default=true()),  # a metadata file has named it
+    )
+
+
 station_locations = Table(
     "station_locations",
     metadata,
@@ -49,6 +64,7 @@ station_locations = Table(
     Column("city", Unicode(100)),
     Column("state", Unicode(50)),
     Column("timezone", String(50), nullable=False),
+    *_kept_by_files_and_people(),
 )
 
 compressor_metadata = Table(
@@ -62,6 +78,7 @@ compressor_metadata = Table(
     Column("station_id", String(50), nullable=False),
     Column("latitude", DOUBLE),
     Column("longitude", DOUBLE),
+    *_kept_by_files_and_people(),
     ForeignKeyConstraint(
         ["organization_id", "station_id"], ["station_locations.organization_id", "station_locations.station_id"]
     ),

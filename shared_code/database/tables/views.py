@@ -40,4 +40,4 @@ v_fleet_health_summary = Table(
     Column("worst_severity_rank", Integer, nullable=False),  # 0 none, 1 warning, 2 critical
     Column("max_failure_probability", DOUBLE),
 )
-"""One row for each machine: its open alerts counted by severity, and the newest prediction."""
+"""One row for each machine that is not retired: its open alerts counted by severity, and the newest prediction."""

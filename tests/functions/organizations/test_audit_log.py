@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
+from functions.access.keys import Scope
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import audit_log
 from shared_code.database.tables.organizations import UserRole
-from tests.factories.fleet import Customer, a_colleague, a_customer
+from tests.factories.fleet import Customer, a_colleague, a_customer, a_key
+from tests.functions.conftest import NOW
 from tests.seams.api_client import ApiClient
 from tests.seams.operations import described
 
@@ -23,15 +25,22 @@ WRITES = {
     "accept_invitation": {"session.ended", "session.began", "invitation.accepted"},
     "change_member_role": {"member.role_changed"},
     "create_api_key": {"api_key.created"},
+    "create_compressor": {"compressor.created"},
     "create_invitation": {"invitation.created"},
+    "create_station": {"station.created"},
+    "ingest_readings": {"readings.delivered"},
     "remove_member": {"member.removed"},
     "rename_organization": {"organization.renamed"},
+    "retire_compressor": {"compressor.deleted"},
+    "retire_station": {"station.deleted"},
     "revoke_api_key": {"api_key.revoked"},
     "revoke_invitation": {"invitation.revoked"},
     "rotate_api_key": {"api_key.rotated"},
     "sign_in_for_development": {"session.began"},
     "sign_out": {"session.ended"},
     "switch_organization": {"session.ended", "session.began"},
+    "update_compressor": {"compressor.changed"},
+    "update_station": {"station.changed"},
 }
 LEAVE_NO_ENTRY = {"refresh_session"}
 """A refresh changes nothing that anybody would look for; a refused one ends the session, and that is kept."""
@@ -71,6 +80,16 @@ def test_every_operation_that_writes_leaves_an_entry(api: ApiClient, signed_in: 
     key = call("create_api_key", owner, "POST", "/api/organization/api-keys", {"name": "x", "scopes": ["read"]})["id"]
     call("rotate_api_key", owner, "POST", f"/api/organization/api-keys/{key}/rotate", {})
     call("revoke_api_key", owner, "DELETE", f"/api/organization/api-keys/{key}")
+    place = {"station_id": "S", "station_name": "S", "latitude": 0, "longitude": 0, "timezone": "UTC"}
+    machine = {"compressor_id": "C", "model": "Ajax DPC-360", "horsepower": 1340, "station_id": "S"}
+    call("create_station", owner, "POST", "/api/stations", place)
+    call("update_station", owner, "PATCH", "/api/stations/S", {"city": "Midland"})
+    call("create_compressor", owner, "POST", "/api/compressors", machine)
+    call("update_compressor", owner, "PATCH", "/api/compressors/C", {"install_date": "2019-06-30"})
+    gateway = api.with_token(a_key(database, us, Scope.INGEST, now=NOW))
+    call("ingest_readings", gateway, "POST", "/api/readings", [None])
+    call("retire_compressor", owner, "DELETE", "/api/compressors/C")
+    call("retire_station", owner, "DELETE", "/api/stations/S")
     call("rename_organization", owner, "PATCH", "/api/organization", {"name": "Renamed"})
     person = f"/api/organization/members/{colleague.member.sub}"
     call("change_member_role", owner, "PATCH", person, {"role": "admin"})

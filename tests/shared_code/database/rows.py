@@ -21,6 +21,7 @@ from shared_code.database.tables import (
     metadata,
     ml_predictions,
     organizations,
+    reading_deliveries,
     sensor_readings_agg,
     sessions,
     station_locations,
@@ -113,6 +114,12 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "previous_secret_hash": f"{organization_id.hex}-old",
             "created_at": THEN,
             "expires_at": THEN,
+        },
+        reading_deliveries: {
+            "organization_id": organization_id,
+            "name": "key-1",
+            "content_hash": "0",
+            "received_at": THEN,
         },
         billing_events: {
             "organization_id": organization_id,

@@ -30,6 +30,7 @@ TABLES = {
     "ml_predictions",
     "sessions",
     "api_keys",
+    "reading_deliveries",
     "invitations",
     "audit_log",
 }
@@ -46,6 +47,8 @@ QUERY_PATHS = [
     ("invitations", "created_at", "id"),
     ("audit_log", "occurred_at", "id"),
     ("billing_events", "received_at"),
+    ("reading_deliveries", "name"),
+    ("reading_deliveries", "received_at"),
     ("station_locations", "station_id"),
     ("compressor_metadata", "compressor_id"),
     ("compressor_metadata", "station_id"),
