@@ -26,7 +26,7 @@ help:
 	@echo "fetching Delta's jars"
 	@$(BIN)/python -m etl_job.jars > .venv/jars.log 2>&1 || { cat .venv/jars.log; exit 1; }
 	@echo "archiving Java's classes, so that Spark starts in a third of the time"
-	@rm -rf .venv/warm
+	@rm -rf .venv/warm .venv/spark.jsa
 	@$(BIN)/python -m simulator --out .venv/warm/landing --days 1 --compressors 2 > .venv/warm.log
 	@ALTAVIZ_DATABASE_DIR=.venv/warm/postgresql ETL_FILES_PER_BATCH=2 ETL_JAVA_OPTIONS=-XX:ArchiveClassesAtExit=.venv/spark.jsa \
 		$(BIN)/python -m etl_job --landing .venv/warm/landing --lake .venv/warm/lake >> .venv/warm.log 2>&1 || test $$? = 3 || { cat .venv/warm.log; exit 1; }
