@@ -41,6 +41,7 @@ TENANT_TABLES: Final = tuple(
     if name not in STAGING and (name == "organizations" or "organization_id" in table.columns)
 )
 APPEND_ONLY: Final = (audit_log,)
+NEVER_CHANGED: Final = (*APPEND_ONLY, reading_deliveries)
 VIEWS: Final = (v_latest_readings, v_active_alerts, v_fleet_health_summary)
 
 Row = dict[str, Any]

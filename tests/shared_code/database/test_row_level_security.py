@@ -15,7 +15,15 @@ from shared_code.database import transactions
 from shared_code.database.engines import Database, Role
 from shared_code.database.tables import api_keys, organizations, users
 from shared_code.identifiers import OrganizationId
-from tests.shared_code.database.rows import APPEND_ONLY, STAGING, TENANT_TABLES, VIEWS, organization_column, rows_of
+from tests.shared_code.database.rows import (
+    APPEND_ONLY,
+    NEVER_CHANGED,
+    STAGING,
+    TENANT_TABLES,
+    VIEWS,
+    organization_column,
+    rows_of,
+)
 
 ROLES = (Role.APP, Role.ETL)
 EVERY_RELATION = (*TENANT_TABLES, *VIEWS)
@@ -33,7 +41,8 @@ BEFORE_THE_ORGANIZATION_IS_KNOWN = {"users": OF_THE_IDENTITY, "api_keys": OF_THE
 Begin = Callable[[Database, OrganizationId], AbstractContextManager[Connection]]
 
 by_table = pytest.mark.parametrize("table", TENANT_TABLES, ids=str)
-by_changeable_table = pytest.mark.parametrize("table", [t for t in TENANT_TABLES if t not in APPEND_ONLY], ids=str)
+by_changeable_table = pytest.mark.parametrize("table", [t for t in TENANT_TABLES if t not in NEVER_CHANGED], ids=str)
+by_deletable_table = pytest.mark.parametrize("table", [t for t in TENANT_TABLES if t not in APPEND_ONLY], ids=str)
 by_relation = pytest.mark.parametrize("relation", EVERY_RELATION, ids=str)
 by_role = pytest.mark.parametrize("role", ROLES)
 
@@ -245,6 +254,12 @@ def test_the_job_is_refused_people(database: Database) -> None:
         count(connection, users)
 
 
+@pytest.mark.parametrize("table", NEVER_CHANGED, ids=str)
+def test_what_is_never_changed_cannot_be(database: Database, table: Table) -> None:
+    with transactions.owner(database) as connection:
+        assert "UPDATE" not in rights(connection, Role.APP, table.name)
+
+
 @pytest.mark.parametrize("table", APPEND_ONLY, ids=str)
 def test_what_is_append_only_can_be_added_to_and_read(database: Database, table: Table) -> None:
     with transactions.owner(database) as connection:
@@ -311,15 +326,27 @@ def test_a_row_cannot_be_moved_into_another_organization(
 
 
 @by_changeable_table
-def test_anothers_rows_can_be_neither_changed_nor_deleted(
+def test_anothers_rows_cannot_be_changed(
     database: Database, ours: OrganizationId, theirs: OrganizationId, table: Table
 ) -> None:
     owner = table.columns[organization_column(table)]
     with transactions.write(database, ours) as connection:
         changed = connection.execute(update(table).where(owner == theirs).values({owner.name: ours}))
+
+    assert changed.rowcount == 0
+    with transactions.read(database, theirs) as connection:
+        assert whose(connection, table) == {theirs}
+
+
+@by_deletable_table
+def test_anothers_rows_cannot_be_deleted(
+    database: Database, ours: OrganizationId, theirs: OrganizationId, table: Table
+) -> None:
+    owner = table.columns[organization_column(table)]
+    with transactions.write(database, ours) as connection:
         deleted = connection.execute(delete(table).where(owner == theirs))
 
-    assert (changed.rowcount, deleted.rowcount) == (0, 0)
+    assert deleted.rowcount == 0
     with transactions.read(database, theirs) as connection:
         assert whose(connection, table) == {theirs}
 
