@@ -33,6 +33,8 @@ TABLES = {
     "reading_deliveries",
     "invitations",
     "audit_log",
+    "latest_readings",
+    "organization_versions",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts"}
@@ -55,6 +57,7 @@ QUERY_PATHS = [
     ("compressor_metadata", "model"),
     ("sensor_readings_agg", "compressor_id", "window_type", "agg_timestamp"),
     ("sensor_readings_agg", "window_type", "agg_timestamp"),
+    ("latest_readings", "compressor_id", "window_type"),
     ("maintenance_events", "compressor_id", "event_date"),
     ("maintenance_events", "event_date"),
     ("alert_history", "alert_id"),
