@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
-from functions import problems
+from functions import problems, revalidation
 from functions.access import endpoints as access
 from functions.access import guards
 from functions.application import Application, Clock, utc_clock
@@ -14,6 +14,7 @@ from functions.documentation import endpoints as documentation
 from functions.envelope import Envelope
 from functions.fleet import endpoints as fleet
 from functions.health import endpoints as health
+from functions.kept_answers import open_kept_answers
 from functions.organizations import endpoints as organizations
 from functions.readings import endpoints as readings
 from functions.settings import Settings
@@ -49,10 +50,13 @@ def create_app(settings: Settings, database: Callable[[], Database], *, clock: C
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.application = Application(settings, database, clock)
+    answers = open_kept_answers(settings.cache)
+    app.state.application = Application(settings, database, clock, answers)
     problems.register(app)
+    app.add_exception_handler(revalidation.AnswerKnownError, revalidation.known)
     for router in ROUTERS:
         app.include_router(router, prefix=problems.PREFIX)
     guards.refuse_unguarded(app)
+    app.add_middleware(revalidation.Revalidation, kept=answers)
     app.add_middleware(Envelope)
     return app

@@ -15,6 +15,7 @@ from fastapi import Depends, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
+from functions import revalidation
 from functions.access import actions, cookies, keys, roles, sessions
 from functions.access.audit import Origin
 from functions.access.keys import Key, PresentedKey
@@ -111,15 +112,39 @@ def enter(request: Request, sent: Presented, application: CurrentApplication, no
     database = application.database()
     if isinstance(sent, PresentedKey):
         with transactions.key_holder(database, sent.digest) as holder:
-            key, entered = actions.admit_key(holder, sent, now=now)
+            key, entered, version = actions.admit_key(holder, sent, now=now)
             roles.require_scope(operation_id(request), key)
-            yield Entered(entered, key)
+            if request.method not in SAFE_METHODS:
+                yield Entered(entered, key)
+            else:
+                reading = transactions.only_read(entered)
+                _expect(request, application, key, version, " ".join(sorted(key.scopes)))
+                yield Entered(reading, key)
         return
     begin = transactions.read if request.method in SAFE_METHODS else transactions.write
     with begin(database, sent.organization_id) as connection:
-        session = actions.confirm(connection, sent, now=now)
+        session, version = actions.confirm(connection, sent, now=now)
         roles.require_role(operation_id(request), session.role)
+        if request.method in SAFE_METHODS:
+            _expect(request, application, session, version, session.role)
         yield Entered(connection, session)
+
+
+def _expect(
+    request: Request, application: CurrentApplication, caller: Session | Key, version: int, role_or_scopes: str
+) -> None:
+    """Go no further where the answer is known.
+
+    Raises:
+        AnswerKnownError: it is.
+    """
+    standpoint = {
+        "organization_id": caller.organization_id,
+        "version": version,
+        "plan": caller.subscription_tier,
+        "role": role_or_scopes,
+    }
+    revalidation.expect(request, operation_id(request), application.answers, standpoint)
 
 
 def operation_id(request: Request) -> str:
@@ -184,8 +209,9 @@ def ingest_key(request: Request, sent: Presented, application: CurrentApplicatio
     if not isinstance(sent, PresentedKey):
         raise ForbiddenError(MACHINES_ONLY)
     with transactions.key_holder(application.database(), sent.digest) as holder:
-        key, _ = actions.admit_key(holder, sent, now=now)
+        key, entered, _ = actions.admit_key(holder, sent, now=now)
         roles.require_scope(operation_id(request), key)
+        transactions.only_read(entered)
     return key
 
 

@@ -28,10 +28,10 @@ def test_a_transaction_that_may_write_lets_it_grow_by_one(database: Database) ->
 def test_what_is_undone_or_only_read_does_not(database: Database, ours: OrganizationId) -> None:
     def fail() -> None:
         with transactions.write(database, ours):
-            raise ValueError
+            raise ValueError("undone")
 
     before = version(database, ours)
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="undone"):
         fail()
     with transactions.read(database, ours):
         pass
