@@ -1,21 +1,21 @@
 """Measures reads of the API at 1,000 machines and a million windows: `python -m benchmarks.api` prints lines of JSON.
 
-One process and one caller, over an embedded PostgreSQL of its own: through uvicorn on loopback, and through the functions
-as the host calls them. Beside each stands a peer of the same run: the statements that the request sends, sent by psycopg
-alone. Kept answers are not used, but where that is said.
+One process and one caller, over an embedded PostgreSQL of its own: through uvicorn on loopback, and through the
+functions as the host calls them. Beside each stands a peer of the same run: the statements that the request sends, sent
+by psycopg alone. Kept answers are not used, but where that is said.
 """
 
 import asyncio
 import http.client
 import json
 import os
-import socket
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -29,6 +29,7 @@ from sqlalchemy import event
 from functions.access import sessions
 from functions.api import create_app
 from functions.host import function_app
+from functions.local import listen
 from functions.settings import AccessSettings, Settings
 from shared_code.database.engines import Database, Role
 from shared_code.database.home import open_database
@@ -38,7 +39,7 @@ from tests.factories.fleet import a_customer, a_session
 from tests.seams.functions_host import FunctionsHost
 
 KEY: Final = "a key for this run, which guards nothing"
-REPEATS: Final = 300
+REPEATS: Final = 200
 OK, NOT_MODIFIED = 200, 304
 
 Call = Callable[[str, dict[str, str]], tuple[int, bytes, str]]
@@ -91,29 +92,31 @@ def _measure(database: Database, settings: Settings, reads: dict[str, str], head
     app = create_app(settings, lambda: database)
     keeping = app.state.application
     app.state.application = replace(keeping, answers=Nothing())
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with listen("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_keep_alive=600))
         thread = Thread(target=server.run, args=([listener],))
         thread.start()
         over_http = _over_http(listener.getsockname()[1])
         with asyncio.Runner() as runner:
             functions = _through_functions(app, runner.run)
-            for name, path in reads.items():
-                peer = _peer(database, _statements(database, lambda: over_http(path, headers)))
-                measured = {
-                    "uvicorn_ms": _times(lambda: over_http(path, headers)),
-                    "functions_ms": _times(lambda: functions(path, headers)),
-                    "psycopg_alone_ms": _times(peer),
-                }
-                ratio = measured["uvicorn_ms"]["p50"] / measured["psycopg_alone_ms"]["p50"]
-                _print(name, {**measured, "ratio": round(ratio, 1)})
-            app.state.application = keeping
-            fleet = reads["fleet of 1,000 machines"]
-            _print("fleet, kept", {"uvicorn_ms": _times(lambda: over_http(fleet, headers))})
-            held = headers | {"If-None-Match": over_http(fleet, headers)[2]}
-            _print("fleet, 304", {"uvicorn_ms": _times(lambda: over_http(fleet, held), NOT_MODIFIED)})
-        server.should_exit = True
-        thread.join()
+            try:
+                for name, path in reads.items():
+                    peer = _peer(database, _statements(database, partial(over_http, path, headers)))
+                    measured = {
+                        "uvicorn_ms": _times(partial(over_http, path, headers)),
+                        "functions_ms": _times(partial(functions, path, headers)),
+                        "psycopg_alone_ms": _times(peer),
+                    }
+                    ratio = measured["uvicorn_ms"]["p50"] / measured["psycopg_alone_ms"]["p50"]
+                    _print(name, {**measured, "ratio": round(ratio, 1)})
+                app.state.application = keeping
+                fleet = reads["fleet of 1,000 machines"]
+                _print("fleet, kept", {"uvicorn_ms": _times(partial(over_http, fleet, headers))})
+                held = headers | {"If-None-Match": over_http(fleet, headers)[2]}
+                _print("fleet, 304", {"uvicorn_ms": _times(partial(over_http, fleet, held), NOT_MODIFIED)})
+            finally:
+                server.should_exit = True
+                thread.join()
 
 
 def _over_http(port: int) -> Call:
@@ -154,16 +157,18 @@ def _statements(database: Database, ask: Callable[[], object]) -> list[tuple[str
 
 
 def _peer(database: Database, statements: list[tuple[str, Any]]) -> Callable[[], tuple[int, bytes, str]]:
-    connection = database.engine(Role.APP).raw_connection().driver_connection
+    borrowed = database.engine(Role.APP).raw_connection()
+    connection = borrowed.driver_connection
     if not isinstance(connection, psycopg.Connection):
         raise TypeError(connection)
 
     def run() -> tuple[int, bytes, str]:
+        cursor: psycopg.Cursor[Any]
         with connection.cursor() as cursor:
             for statement, parameters in statements:
-                cursor.execute(statement, parameters)
+                cursor.execute(statement.encode(), parameters)
                 cursor.fetchall()
-        connection.rollback()
+        borrowed.rollback()
         return OK, b"", ""
 
     return run

@@ -1,6 +1,5 @@
 """Of a million windows, no read looks at more than it shows: the plans of the statements that the API really sends."""
 
-import json
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -77,9 +76,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Generator[Large]:
 
 def scanned(connection: Connection, statement: str, parameters: Any) -> set[str]:  # noqa: ANN401 - as the driver takes it
     """Return the tables that the plan of a statement reads from beginning to end."""
-    answer = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
-    plan = answer if isinstance(answer, list) else json.loads(answer)
-    return set(_scanned(plan[0]["Plan"]))
+    plans: Any = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+    return set(_scanned(plans[0]["Plan"]))
 
 
 def _scanned(node: dict[str, Any]) -> Generator[str]:
