@@ -20,7 +20,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
-import psycopg
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -158,15 +157,12 @@ def _statements(database: Database, ask: Callable[[], object]) -> list[tuple[str
 
 def _peer(database: Database, statements: list[tuple[str, Any]]) -> Callable[[], tuple[int, bytes, str]]:
     borrowed = database.engine(Role.APP).raw_connection()
-    connection = borrowed.driver_connection
-    if not isinstance(connection, psycopg.Connection):
-        raise TypeError(connection)
+    connection: Any = borrowed.driver_connection
 
     def run() -> tuple[int, bytes, str]:
-        cursor: psycopg.Cursor[Any]
         with connection.cursor() as cursor:
             for statement, parameters in statements:
-                cursor.execute(statement.encode(), parameters)
+                cursor.execute(statement, parameters)
                 cursor.fetchall()
         borrowed.rollback()
         return OK, b"", ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from shared_code.readings import SENSORS
 
@@ -84,7 +84,7 @@ def units_of(fields: Iterable[str], system: UnitSystem) -> dict[str, str]:
     return {field: measures[field].unit for field in fields if field in measures}
 
 
-def measured(values: Mapping[str, object], system: UnitSystem) -> Mapping[str, object]:
+def measured(values: Mapping[Any, Any], system: UnitSystem) -> Mapping[Any, Any]:
     """Return values with those that are measured in the units asked for; none is None in every unit."""
     if system is UnitSystem.US:
         return values

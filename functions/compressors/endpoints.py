@@ -16,7 +16,6 @@ from functions.compressors.schemas import (
     CompressorDetail,
     CompressorPosition,
     NewCompressor,
-    compressor_values,
     detail_values,
 )
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, MeasuredPage
@@ -24,7 +23,7 @@ from functions.problems import responses
 from functions.selection import Selection, Units, UnitsIfAsked, selection
 from functions.stations.endpoints import IncludeRetired
 from functions.stations.schemas import Identifier
-from functions.units import UnitSystem, units_of
+from functions.units import UnitSystem, measured, units_of
 from shared_code.identifiers import CompressorId, StationId
 
 router = APIRouter(prefix="/compressors", tags=["compressors"])
@@ -63,7 +62,7 @@ def list_compressors(
     page = pagination.page(
         rows,
         limit,
-        item=lambda row: fields.item(compressor_values(row, units or UnitSystem.US)),
+        item=lambda row: fields.item(measured(row, units or UnitSystem.US)),
         position=lambda row: CompressorPosition(compressor_id=row["compressor_id"]),
     )
     said = {"units": units_of(fields.fields, units)} if units else {}

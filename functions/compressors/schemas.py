@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, Field
 from functions.bodies import Body, Day, Latitude, Longitude, NewId, Text
 from functions.compressors.health import Health
 from functions.pagination import Position
-from functions.readings.schemas import Window, window_values
+from functions.readings.schemas import Window
 from functions.selection import Sparse
 from functions.stations.schemas import Identifier, Station
 from functions.units import UnitSystem, measured, units_of
@@ -75,20 +75,12 @@ class CompressorDetail(Compressor):
     units: dict[str, str]
 
 
-def compressor_values(row: Mapping[Any, Any], units: UnitSystem) -> dict[str, Any]:
-    """Return what is listed of a machine, of its row, in the units asked for."""
-    return {**measured(row, units), "health": Health(row["health"])}
-
-
 def detail_values(described: Mapping[str, Any], units: UnitSystem) -> dict[str, Any]:
     """Return what is shown of a machine, of what is said about it, in the units asked for."""
     windows: Mapping[WindowType, Mapping[Any, Any] | None] = described["latest_windows"]
     return {
-        **compressor_values(described, units),
-        "station": Station.model_validate(described["station"]),
-        "latest_windows": {
-            kind: row and Window.model_validate(window_values(row, units)) for kind, row in windows.items()
-        },
+        **measured(described, units),
+        "latest_windows": {kind: row and dict(measured(row, units)) for kind, row in windows.items()},
         "units": units_of([*Compressor.model_fields, *Window.model_fields], units),
     }
 

@@ -17,7 +17,7 @@ from functions.readings.actions import Batch
 from functions.readings.export import MEDIA_TYPES, STATION_TIMEZONE, FileFormat, file_name, write_csv
 from functions.readings.ingestion import Format
 from functions.readings.landing import open_landing
-from functions.readings.schemas import BATCH_BODY, Instant, Readings, Receipt, Window, WindowPosition, window_values
+from functions.readings.schemas import BATCH_BODY, Instant, Readings, Receipt, Window, WindowPosition
 from functions.selection import Selection, Units, selection
 from functions.stations.schemas import Identifier
 from functions.units import UnitSystem, measured, units_of
@@ -71,7 +71,7 @@ def list_readings(
     page = pagination.page(
         found.rows,
         limit,
-        item=lambda row: fields.item(window_values(row, units)),
+        item=lambda row: fields.item(measured(row, units)),
         position=lambda row: WindowPosition(agg_timestamp=row["agg_timestamp"]),
     )
     return Readings.model_construct(

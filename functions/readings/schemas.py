@@ -1,7 +1,6 @@
 """Shapes of aggregated readings, and of batches of readings that are delivered."""
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -10,7 +9,6 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 from functions.pagination import MeasuredPage, Position
 from functions.readings.ingestion import MAX_READINGS, Format
 from functions.selection import Sparse
-from functions.units import UnitSystem, measured
 from shared_code.database.tables.readings import WindowType
 from shared_code.readings import COMPRESSOR, OPERATING_HOURS, ORGANIZATION, REQUIRED_FIELDS, SENSORS, TIMESTAMP
 
@@ -62,11 +60,6 @@ class Window(Sparse):
     reading_count: int
     missing_readings: int
     suspect_readings: int
-
-
-def window_values(row: Mapping[Any, Any], units: UnitSystem) -> dict[str, Any]:
-    """Return what a window says, of a row of `sensor_readings_agg`, in the units asked for."""
-    return {**measured(row, units), "window_type": WindowType(row["window_type"])}
 
 
 class Readings(MeasuredPage[Window]):
