@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -11,7 +12,9 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Subquery,
+    Uuid,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -57,7 +60,7 @@ def list_compressors(
     limit: int,
 ) -> Sequence[RowMapping]:
     """Return up to `limit` machines in order of id, those after `after`, of one station and health if given."""
-    machines = _machines(organization_id, include_retired=include_retired).subquery("machines")
+    machines = _machines_table(include_retired=include_retired)
     query = select(machines).order_by(machines.c.compressor_id).limit(limit)
     if station_id is not None:
         query = query.where(machines.c.station_id == station_id)
@@ -65,15 +68,15 @@ def list_compressors(
         query = query.where(machines.c.health == health)
     if after is not None:
         query = query.where(machines.c.compressor_id > after)
-    return connection.execute(query).mappings().all()
+    return connection.execute(query, {"organization_id": organization_id}).mappings().all()
 
 
 def find_compressor(
     connection: Read | Write, organization_id: OrganizationId, compressor_id: CompressorId
 ) -> RowMapping | None:
     """Return one machine as it is listed, with its open alerts counted by severity; None without such a machine."""
-    query = _machines(organization_id, include_retired=True).where(compressor_metadata.c.compressor_id == compressor_id)
-    return connection.execute(query).mappings().one_or_none()
+    query = _machines(include_retired=True).where(compressor_metadata.c.compressor_id == compressor_id)
+    return connection.execute(query, {"organization_id": organization_id}).mappings().one_or_none()
 
 
 def latest_windows(
@@ -95,7 +98,7 @@ def latest_windows(
 
 def count_by_station_and_health(connection: Read, organization_id: OrganizationId) -> Sequence[RowMapping]:
     """Return a row for each station and health with machines in use, and the newest end of their hourly windows."""
-    machines = _machines(organization_id, include_retired=False).subquery("machines")
+    machines = _machines_table(include_retired=False)
     query = (
         select(
             machines.c.station_id,
@@ -109,7 +112,7 @@ def count_by_station_and_health(connection: Read, organization_id: OrganizationI
         .group_by(machines.c.station_id, machines.c.station_name, machines.c.health)
         .order_by(machines.c.station_id)
     )
-    return connection.execute(query).mappings().all()
+    return connection.execute(query, {"organization_id": organization_id}).mappings().all()
 
 
 def count_in_use(connection: Write, organization_id: OrganizationId) -> int:
@@ -179,11 +182,21 @@ def delete_compressor(connection: Write, organization_id: OrganizationId, compre
     )
 
 
-def _machines(organization_id: OrganizationId, *, include_retired: bool) -> Select[Any]:
+_OURS = bindparam("organization_id", type_=Uuid())
+"""The organization, which each statement made of these parts is given; made once, they spare a request milliseconds."""
+
+
+@cache
+def _machines_table(*, include_retired: bool) -> Subquery:
+    return _machines(include_retired=include_retired).subquery("machines")
+
+
+@cache
+def _machines(*, include_retired: bool) -> Select[Any]:
     """Select the machines of an organization with its station's name, newest hour, open alerts and health."""
     machine, station = compressor_metadata, station_locations
     hour = latest_readings.alias("hour")
-    alerts = _open_alerts(organization_id)
+    alerts = _open_alerts()
     warnings, criticals = (func.coalesce(alerts.c[f"{severity}_alerts"], 0) for severity in Severity)
     query = (
         select(
@@ -198,7 +211,7 @@ def _machines(organization_id: OrganizationId, *, include_retired: bool) -> Sele
         .join_from(machine, station, _same(machine, station, "station_id"))
         .outerjoin(hour, and_(_same(machine, hour, "compressor_id"), hour.c.window_type == WindowType.HOUR))
         .outerjoin(alerts, alerts.c.compressor_id == machine.c.compressor_id)
-        .where(machine.c.organization_id == organization_id)
+        .where(machine.c.organization_id == _OURS)
     )
     return query if include_retired else query.where(machine.c.retired_at.is_(None))
 
@@ -207,7 +220,7 @@ def _same(left: FromClause, right: FromClause, column: str) -> ColumnElement[boo
     return and_(left.c.organization_id == right.c.organization_id, left.c[column] == right.c[column])
 
 
-def _open_alerts(organization_id: OrganizationId) -> Subquery:
+def _open_alerts() -> Subquery:
     """Count each machine's open alerts by severity, shelved ones included; machines without any have no row."""
     alert = alert_history
     counts: list[Label[int]] = [
@@ -215,7 +228,7 @@ def _open_alerts(organization_id: OrganizationId) -> Subquery:
     ]
     return (
         select(alert.c.compressor_id, *counts)
-        .where(alert.c.organization_id == organization_id, alert.c.resolved == false())
+        .where(alert.c.organization_id == _OURS, alert.c.resolved == false())
         .group_by(alert.c.compressor_id)
         .subquery("open_alerts")
     )
