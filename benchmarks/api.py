@@ -38,7 +38,7 @@ from tests.factories.fleet import a_customer, a_session
 from tests.seams.functions_host import FunctionsHost
 
 KEY: Final = "a key for this run, which guards nothing"
-REPEATS: Final = 100
+REPEATS: Final = 200
 OK, NOT_MODIFIED = 200, 304
 
 Call = Callable[[str, dict[str, str]], tuple[int, bytes, str]]
