@@ -1,9 +1,10 @@
 """The HTTP API, put together."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from functions import problems
 from functions.access import endpoints as access
@@ -11,9 +12,11 @@ from functions.access import guards
 from functions.application import Application, Clock, utc_clock
 from functions.compressors import endpoints as compressors
 from functions.documentation import endpoints as documentation
-from functions.envelope import Envelope
+from functions.envelope import Envelope, Failures
 from functions.fleet import endpoints as fleet
 from functions.health import endpoints as health
+from functions.limits.limits import Limits
+from functions.limits.middleware import LimitAddresses
 from functions.organizations import endpoints as organizations
 from functions.readings import endpoints as readings
 from functions.settings import Settings
@@ -30,6 +33,21 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     organizations.router,
     documentation.router,
 )
+
+CROSS_ORIGIN: Final[dict[str, Any]] = {
+    "allow_credentials": False,  # a page elsewhere sends a bearer token; the cookie is for our own pages
+    "allow_methods": ("GET", "HEAD", "POST", "PATCH", "DELETE"),
+    "allow_headers": ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
+    "expose_headers": (
+        "ETag",
+        "Location",
+        "RateLimit",
+        "RateLimit-Policy",
+        "Retry-After",
+        "X-Request-Id",
+    ),
+}
+"""What pages of the origins in CORS_ALLOWED_ORIGINS may ask and read."""
 
 
 def create_app(settings: Settings, database: Callable[[], Database], *, clock: Clock = utc_clock) -> FastAPI:
@@ -49,10 +67,16 @@ def create_app(settings: Settings, database: Callable[[], Database], *, clock: C
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.application = Application(settings, database, clock)
+    limits = Limits(settings, database)
+    app.state.application = Application(settings, database, clock, limits)
     problems.register(app)
     for router in ROUTERS:
         app.include_router(router, prefix=problems.PREFIX)
     guards.refuse_unguarded(app)
+    # From the inside out: a refusal and a failure, too, are answers that another site's page may read.
+    app.add_middleware(LimitAddresses, limits=limits, clock=clock)
+    app.add_middleware(Failures)
+    if settings.edge.cors_allowed_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.edge.cors_allowed_origins, **CROSS_ORIGIN)
     app.add_middleware(Envelope)
     return app

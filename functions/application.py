@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from functions.limits.limits import Limits
 from functions.settings import Settings
 from shared_code.database.engines import Database
 
@@ -38,11 +39,12 @@ class OpenOnce:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The settings, the database (called to get it) and the clock of one application."""
+    """The settings, the database (called to get it), the clock and the limits of one application."""
 
     settings: Settings
     database: Callable[[], Database]
     clock: Clock
+    limits: Limits
 
 
 def current_application(request: Request) -> Application:

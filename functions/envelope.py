@@ -1,4 +1,4 @@
-"""The outermost layer: requests get an id and a limit, answers their security headers, and failures an answer."""
+"""The outermost layers: requests get an id and a limit, answers their security headers, and failures an answer."""
 
 import logging
 from http import HTTPStatus
@@ -37,24 +37,42 @@ class Envelope:
             return
         request_id: str = scope.get("azure_functions.invocation_id") or str(uuid4())
         scope["state"] = {**(scope.get("state") or {}), "request_id": request_id}
-        started = False
 
         async def send_dressed(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 _dress(MutableHeaders(scope=message), request_id)
             await send(message)
 
+        await self.app(scope, _limited(receive, scope), send_dressed)
+
+
+class Failures:
+    """Wraps an ASGI application; a failure that nobody foresaw is logged, and its answer says nothing but its id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            await self.app(scope, _limited(receive, scope), send_dressed)
+            await self.app(scope, receive, send_noting)
         except Exception:
-            logger.exception("request %s failed", request_id)
+            logger.exception("request %s failed", scope["state"]["request_id"])
             if started:
                 raise  # half an answer is out; only breaking off can tell the client
             detail = "something went wrong here; quote the requestId when you report it"
             answer = problem(scope, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
-            await answer(scope, receive, send_dressed)
+            await answer(scope, receive, send)
 
 
 def _limited(receive: Receive, scope: Scope) -> Receive:

@@ -18,6 +18,7 @@ from shared_code.errors import (
     ForbiddenError,
     InvalidError,
     NotFoundError,
+    TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
 )
@@ -31,6 +32,7 @@ _STATUS: Final[Mapping[type[AltavizError], HTTPStatus]] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     InvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -104,8 +106,13 @@ async def _foreseen(request: Request, error: Exception) -> JSONResponse:
         raise error
     field = error.field if isinstance(error, InvalidError) else None
     errors = [FieldError(field=field, message=str(error))] if field else None
-    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
-    return problem(request.scope, status, str(error), errors=errors, headers=headers)
+    return problem(request.scope, status, str(error), errors=errors, headers=_headers(error))
+
+
+def _headers(error: Exception) -> Mapping[str, str]:
+    if isinstance(error, UnauthorizedError):
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyRequestsError) else {}
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

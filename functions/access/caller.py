@@ -9,6 +9,7 @@ pooled connection in one, those that hold a connection would find no thread to f
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import Depends, Security
@@ -20,7 +21,10 @@ from functions.access.audit import Origin
 from functions.access.keys import Key, PresentedKey
 from functions.access.roles import MACHINES_ONLY, PEOPLE_ONLY
 from functions.access.sessions import Session
-from functions.application import CurrentApplication, Now
+from functions.application import Application, CurrentApplication, Now
+from functions.billing.plans import plans
+from functions.limits.limits import refuse
+from functions.limits.middleware import note
 from shared_code.database import transactions
 from shared_code.database.transactions import Read, Write
 from shared_code.errors import ForbiddenError, UnauthorizedError
@@ -74,6 +78,21 @@ def presented_session(sent: Presented) -> Session:
 PresentedSession = Annotated[Session, Depends(presented_session)]
 
 
+async def not_refused_before(sent: Presented, application: CurrentApplication, now: Now) -> Session | PresentedKey:
+    """Let a session or key go on to the database, unless its organization had no request left a moment ago.
+
+    Raises:
+        TooManyRequestsError: it had none, and has none yet.
+    """
+    refusal = application.limits.find_refusal(_credential(sent), now=now)
+    if refusal is not None:
+        raise refuse(refusal)
+    return sent
+
+
+NotRefusedBefore = Annotated[Session | PresentedKey, Depends(not_refused_before)]
+
+
 def session_if_any(
     request: Request,
     application: CurrentApplication,
@@ -99,7 +118,7 @@ class Entered:
     caller: Session | Key
 
 
-def enter(request: Request, sent: Presented, application: CurrentApplication, now: Now) -> Iterator[Entered]:
+def enter(request: Request, sent: NotRefusedBefore, application: CurrentApplication, now: Now) -> Iterator[Entered]:
     """Open the one transaction of a request, read-only where its method is safe, and ask it whether the caller stands.
 
     Asking there costs a read no round trip of its own, and what ends a session ends it at once, in every instance.
@@ -129,7 +148,40 @@ def operation_id(request: Request) -> str:
 
 
 # Below the fifteen connections that a pool of five may grow to: signing in and refreshing open their own.
-CurrentlyEntered = Annotated[Entered, Depends(enter, scope="function", max_concurrency=12)]
+_Confirmed = Annotated[Entered, Depends(enter, scope="function", max_concurrency=12)]
+
+
+async def within_quota(
+    request: Request, entered: _Confirmed, sent: Presented, application: CurrentApplication, now: Now
+) -> Entered:
+    """Count the request against the plan of the caller's organization, and let it pass while there is some left.
+
+    Raises:
+        TooManyRequestsError: there is none.
+    """
+    await _count(request, entered.caller, sent, application, now)
+    return entered
+
+
+async def _count(
+    request: Request, caller: Session | Key, sent: Session | PresentedKey, application: Application, now: datetime
+) -> None:
+    verdict = await application.limits.count_organization(
+        caller.organization_id,
+        plans()[caller.subscription_tier].requests_per_minute,
+        credential=_credential(sent),
+        now=now,
+    )
+    note(request.scope, verdict)
+    if not verdict.admitted:
+        raise refuse(verdict)
+
+
+def _credential(sent: Session | PresentedKey) -> str:
+    return sent.digest if isinstance(sent, PresentedKey) else str(sent.sid)
+
+
+CurrentlyEntered = Annotated[Entered, Depends(within_quota)]
 
 
 def current_caller(entered: CurrentlyEntered) -> Session | Key:
@@ -174,7 +226,7 @@ def current_origin(request: Request) -> Origin:
 CurrentOrigin = Annotated[Origin, Depends(current_origin)]
 
 
-def ingest_key(request: Request, sent: Presented, application: CurrentApplication, now: Now) -> Key:
+def confirmed_key(request: Request, sent: NotRefusedBefore, application: CurrentApplication, now: Now) -> Key:
     """Return the key that may deliver readings, for an operation that needs no transaction while it takes them.
 
     Raises:
@@ -186,6 +238,22 @@ def ingest_key(request: Request, sent: Presented, application: CurrentApplicatio
     with transactions.key_holder(application.database(), sent.digest) as holder:
         key, _ = actions.admit_key(holder, sent, now=now)
         roles.require_scope(operation_id(request), key)
+    return key
+
+
+async def ingest_key(
+    request: Request,
+    key: Annotated[Key, Depends(confirmed_key)],
+    sent: Presented,
+    application: CurrentApplication,
+    now: Now,
+) -> Key:
+    """Return the key that may deliver readings, while its organization has a request left.
+
+    Raises:
+        TooManyRequestsError: it has none.
+    """
+    await _count(request, key, sent, application, now)
     return key
 
 

@@ -23,6 +23,8 @@ Attempt = NewType("Attempt", Connection)
 """A transaction that sees the one sign-in whose state the browser brings, and no person yet."""
 KeyHolder = NewType("KeyHolder", Connection)
 """A transaction that sees the one API key that its holder has sent, and no organization yet."""
+Counting = NewType("Counting", Connection)
+"""A connection that counts requests, whoever sent them; each statement stands alone."""
 JobWrite = NewType("JobWrite", Connection)
 """A transaction of the Spark job, over all organizations."""
 
@@ -83,6 +85,13 @@ def enter(connection: SignIn | KeyHolder, organization_id: OrganizationId) -> Wr
     """Go on, in the same transaction, as the organization that the identity or the key turned out to belong to."""
     _become(connection, organization_id)
     return Write(connection)
+
+
+@contextmanager
+def counting(database: Database) -> Generator[Counting]:
+    """Take a connection that only counts requests: each statement is kept at once, and nothing else waits for it."""
+    with database.counting_engine().connect() as connection:
+        yield Counting(connection)
 
 
 @contextmanager

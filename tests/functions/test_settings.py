@@ -13,6 +13,9 @@ NAMES = (
     "DEV_CREDENTIALS_ENABLED",
     "DEV_CREDENTIALS_ALLOW_LIST",
     "ALTAVIZ_LANDING",
+    "ALTAVIZ_REQUESTS_PER_MINUTE",
+    "ALTAVIZ_REQUESTS_COUNTED_IN",
+    "CORS_ALLOWED_ORIGINS",
     "ALTAVIZ_LANDING_CONNECTION_STRING",
     "DB_HOST",
     "DB_TYPE",
@@ -151,4 +154,42 @@ def test_what_does_not_go_together_is_named(
         monkeypatch.setenv(name, value)
 
     with pytest.raises(SettingsError, match=complaint):
+        read_settings(home=tmp_path)
+
+
+def test_by_default_an_address_has_sixty_requests_and_no_other_site_any(tmp_path: Path) -> None:
+    edge = read_settings(home=tmp_path).edge
+
+    assert (edge.altaviz_requests_per_minute, edge.altaviz_requests_counted_in) == (60, None)
+    assert edge.cors_allowed_origins == ()
+
+
+def test_allowed_origins_are_exact(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CORS_ALLOWED_ORIGINS", "https://web.example, http://127.0.0.1:3000")
+
+    assert read_settings(home=tmp_path).edge.cors_allowed_origins == ("https://web.example", "http://127.0.0.1:3000")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CORS_ALLOWED_ORIGINS", "*"),
+        ("CORS_ALLOWED_ORIGINS", "https://web.example,*"),
+        ("CORS_ALLOWED_ORIGINS", "https://*.example"),
+        ("CORS_ALLOWED_ORIGINS", "https://web.example/"),
+        ("CORS_ALLOWED_ORIGINS", "null"),
+        ("CORS_ALLOWED_ORIGINS", "web.example"),
+        ("CORS_ALLOWED_ORIGINS", "https://web.example,"),
+        ("ALTAVIZ_REQUESTS_PER_MINUTE", "0"),
+        ("ALTAVIZ_REQUESTS_PER_MINUTE", "-1"),
+        ("ALTAVIZ_REQUESTS_PER_MINUTE", "many"),
+        ("ALTAVIZ_REQUESTS_COUNTED_IN", "nowhere"),
+    ],
+)
+def test_a_wrong_limit_or_origin_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=name.lower()):
         read_settings(home=tmp_path)

@@ -5,6 +5,7 @@ from shared_code.database.tables.alerts import alert_history
 from shared_code.database.tables.billing import billing_events
 from shared_code.database.tables.deliveries import reading_deliveries
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
+from shared_code.database.tables.limits import rate_limits
 from shared_code.database.tables.metadata import metadata
 from shared_code.database.tables.organizations import invitations, organizations, users
 from shared_code.database.tables.predictions import ml_predictions
@@ -30,6 +31,7 @@ __all__ = [
     "metadata",
     "ml_predictions",
     "organizations",
+    "rate_limits",
     "reading_deliveries",
     "sensor_readings_agg",
     "sessions",

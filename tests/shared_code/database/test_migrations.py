@@ -35,7 +35,7 @@ TABLES = {
     "audit_log",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
-BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts"}
+BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits"}
 FOR_THE_JOB_ALONE = {"etl_runs", *STAGING}
 
 # How each table is asked, organization first: by machine, by time, by what a list can be filtered with.
