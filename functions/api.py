@@ -40,6 +40,7 @@ CROSS_ORIGIN: Final[dict[str, Any]] = {
     "allow_headers": ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
     "expose_headers": (
         "ETag",
+        "Idempotency-Replayed",
         "Location",
         "RateLimit",
         "RateLimit-Policy",

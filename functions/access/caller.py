@@ -209,13 +209,17 @@ def open_read(entered: CurrentlyEntered) -> Read:
     return Read(entered.connection)
 
 
-def open_write(entered: CurrentlyEntered) -> Write:
-    """Return the request's transaction, to write in; that of a GET refuses."""
+def open_session_write(entered: CurrentlyEntered) -> Write:
+    """Return the request's transaction, for what ends the session that it came with.
+
+    Such a request takes no Idempotency-Key: a repeat would come with a session that has ended. All other writes are in
+    `functions.access.writes`.
+    """
     return Write(entered.connection)
 
 
 ReadConnection = Annotated[Read, Depends(open_read)]
-WriteConnection = Annotated[Write, Depends(open_write)]
+SessionWriteConnection = Annotated[Write, Depends(open_session_write)]
 
 
 def current_origin(request: Request) -> Origin:

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 
 from functions import pagination
-from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection, WriteConnection
+from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection
+from functions.access.writes import WriteConnection, WriteRoute
 from functions.application import Now
 from functions.compressors import actions, queries
 from functions.compressors.health import Health
@@ -22,7 +23,7 @@ from functions.stations.endpoints import IncludeRetired
 from functions.stations.schemas import Identifier
 from shared_code.identifiers import CompressorId, StationId
 
-router = APIRouter(prefix="/compressors", tags=["compressors"])
+router = APIRouter(prefix="/compressors", tags=["compressors"], route_class=WriteRoute)
 
 
 @router.get("", operation_id="list_compressors", responses=responses(401, 403, 422))

@@ -35,5 +35,11 @@ def count_request(connection: Counting, caller: str, allowance: Allowance, *, no
 def forget_idle(connection: Counting, *, now: int) -> None:
     """Delete some of the callers whose allowance is whole again: as if they had never asked."""
     kept = rate_limits.c
-    idle = select(kept.caller).where(kept.whole_at < now).limit(FORGOTTEN_AT_ONCE).with_for_update(skip_locked=True)
-    connection.execute(delete(rate_limits).where(kept.caller.in_(idle)))
+    idle = (
+        select(kept.caller)
+        .where(kept.whole_at < now)
+        .limit(FORGOTTEN_AT_ONCE)
+        .with_for_update(skip_locked=True)
+        .cte()  # a subquery would be asked anew for each row, and would delete them all
+    )
+    connection.execute(delete(rate_limits).where(kept.caller.in_(select(idle.c.caller))))

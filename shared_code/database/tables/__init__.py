@@ -1,6 +1,6 @@
 """The SQL tables. Every tenant table has `organization_id` first in its key."""
 
-from shared_code.database.tables.access import api_keys, audit_log, sessions, sign_in_attempts
+from shared_code.database.tables.access import api_keys, audit_log, idempotent_requests, sessions, sign_in_attempts
 from shared_code.database.tables.alerts import alert_history
 from shared_code.database.tables.billing import billing_events
 from shared_code.database.tables.deliveries import reading_deliveries
@@ -26,6 +26,7 @@ __all__ = [
     "compressor_metadata",
     "data_quality_metrics",
     "etl_runs",
+    "idempotent_requests",
     "invitations",
     "maintenance_events",
     "metadata",

@@ -22,6 +22,7 @@ from functions.limits import counters
 from functions.limits.allowance import SECOND, Allowance, decide, headers
 from functions.limits.counters import InMemory, InSql
 from functions.limits.limits import counted_address
+from functions.limits.queries import FORGOTTEN_AT_ONCE
 from functions.settings import EdgeSettings, Settings
 from shared_code.database import transactions
 from shared_code.database.engines import Database, Role
@@ -234,8 +235,9 @@ def test_threads_of_one_program_share_one_allowance(now: datetime) -> None:
     counter, allowance = InMemory(), Allowance("address", 10)
 
     with ThreadPoolExecutor(8) as threads:
-        verdicts = threads.map(lambda who: counter.count_here(who, allowance, now=now), ["somebody"] * 200)
-        assert sum(verdict.admitted for verdict in verdicts) == 10
+        asked = [threads.submit(counter.count_here, "somebody", allowance, now=now) for _ in range(200)]
+
+    assert sum(each.result().admitted for each in asked) == 10
 
 
 @given(
@@ -292,6 +294,17 @@ def test_sql_forgets_callers_that_ask_no_more(database: Database, settings: Sett
 
     with transactions.owner(database) as connection:
         assert list(connection.scalars(select(rate_limits.c.caller))) == ["address 203.0.113.7"]
+
+
+def test_sql_forgets_no_more_at_once_than_it_says(database: Database, settings: Settings, now: datetime) -> None:
+    world = a_world(database, settings, now, store="sql")
+    with transactions.owner(database) as connection:
+        rows = [{"caller": str(n), "whole_at": 1, "admitted": True} for n in range(FORGOTTEN_AT_ONCE + 500)]
+        connection.execute(rate_limits.insert(), rows)
+    world.ask()
+
+    with transactions.owner(database) as connection:
+        assert len(list(connection.scalars(select(rate_limits.c.caller)))) == 501
 
 
 def test_while_sql_is_down_requests_are_served_and_counted_by_each_instance_alone(

@@ -33,6 +33,7 @@ TABLES = {
     "reading_deliveries",
     "invitations",
     "audit_log",
+    "idempotent_requests",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits"}
@@ -47,6 +48,8 @@ QUERY_PATHS = [
     ("invitations", "created_at", "id"),
     ("audit_log", "occurred_at", "id"),
     ("billing_events", "received_at"),
+    ("idempotent_requests", "key_hash"),
+    ("idempotent_requests", "expires_at"),
     ("reading_deliveries", "name"),
     ("reading_deliveries", "received_at"),
     ("station_locations", "station_id"),
