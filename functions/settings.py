@@ -62,7 +62,10 @@ class AccessSettings(BaseSettings):
 
 
 class MailSettings(BaseSettings):
-    """How e-mail is sent; without a host none is, and whoever would have been written to is told by the inviter."""
+    """How e-mail is sent: by a mail server, by Azure Communication Services, or not at all.
+
+    Without either, whoever would have been written to is told by the inviter.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -72,6 +75,19 @@ class MailSettings(BaseSettings):
     smtp_password: SecretStr | None = None
     smtp_from: str | None = None
     smtp_starttls: bool = True
+    acs_endpoint: str | None = None
+    acs_connection_string: SecretStr | None = None
+    acs_sender: str | None = None
+
+    @property
+    def by_azure(self) -> bool:
+        """Whether Azure Communication Services sends it."""
+        return self.acs_endpoint is not None or self.acs_connection_string is not None
+
+    @property
+    def sends(self) -> bool:
+        """Whether any can be sent."""
+        return self.by_azure or self.smtp_host is not None
 
 
 class EdgeSettings(BaseSettings):
@@ -202,6 +218,12 @@ def _contradictions(access: AccessSettings, database: DatabaseSettings) -> list[
 
 def _mail_contradictions(access: AccessSettings, mail: MailSettings) -> list[str]:
     found: list[str] = []
+    if mail.by_azure and mail.smtp_host is not None:
+        found.append("SMTP_HOST and ACS_ENDPOINT or ACS_CONNECTION_STRING must not be set together")
+    if mail.acs_endpoint is not None and mail.acs_connection_string is not None:
+        found.append("ACS_ENDPOINT and ACS_CONNECTION_STRING must not be set together")
+    if mail.by_azure and mail.acs_sender is None:
+        found.append("ACS_SENDER must be set where ACS_ENDPOINT or ACS_CONNECTION_STRING is")
     if mail.smtp_host is not None and mail.smtp_from is None:
         found.append("SMTP_FROM must be set where SMTP_HOST is")
     if mail.smtp_host is not None and not mail.smtp_starttls and access.altaviz_environment != "development":

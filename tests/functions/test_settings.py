@@ -22,6 +22,9 @@ NAMES = (
     "ENTRA_CLIENT_ID",
     "ENTRA_CLIENT_SECRET",
     "ENTRA_AUTHORITY",
+    "ACS_ENDPOINT",
+    "ACS_CONNECTION_STRING",
+    "ACS_SENDER",
     "SMTP_HOST",
     "SMTP_FROM",
     "SMTP_STARTTLS",
@@ -125,6 +128,8 @@ def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("SESSION_SECRET", "canary" * 6)
     for name in ("DB_PASSWORD", "SMTP_PASSWORD", "ENTRA_CLIENT_SECRET", "ALTAVIZ_LANDING_CONNECTION_STRING"):
         monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("ACS_CONNECTION_STRING", "canary")
+    monkeypatch.setenv("ACS_SENDER", "a@b.example")
     monkeypatch.setenv("ENTRA_CLIENT_ID", "altaviz")
 
     settings = read_settings(home=tmp_path)
@@ -139,6 +144,15 @@ def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ({"ENTRA_CLIENT_ID": "altaviz"}, "ENTRA_CLIENT_ID and ENTRA_CLIENT_SECRET must be set together"),
         ({"ENTRA_CLIENT_SECRET": "canary"}, "ENTRA_CLIENT_ID and ENTRA_CLIENT_SECRET must be set together"),
         ({"ENTRA_AUTHORITY": "http://login.example"}, "entra_authority: .*must be an https:// address"),
+        (
+            {"SMTP_HOST": "mail.example", "SMTP_FROM": "a@b.example", "ACS_ENDPOINT": "https://x.example"},
+            "SMTP_HOST and ACS_ENDPOINT or ACS_CONNECTION_STRING must not be set together",
+        ),
+        (
+            {"ACS_CONNECTION_STRING": "canary", "ACS_ENDPOINT": "https://x.example", "ACS_SENDER": "a@b.example"},
+            "ACS_ENDPOINT and ACS_CONNECTION_STRING must not be set together",
+        ),
+        ({"ACS_ENDPOINT": "https://x.example"}, "ACS_SENDER must be set where"),
         ({"SMTP_HOST": "mail.example"}, "SMTP_FROM must be set where SMTP_HOST is"),
         (
             {"ALTAVIZ_ENVIRONMENT": "production", "SMTP_HOST": "mail.example", "SMTP_STARTTLS": "false"},
