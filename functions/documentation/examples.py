@@ -80,5 +80,5 @@ def _plain(schema: Schema, name: str) -> Any:  # noqa: ANN401 - JSON
 
 
 def _type(value: object) -> str:
-    kinds = {str: "string", int: "integer", float: "number", list: "array", type(None): "null"}
+    kinds: dict[type, str] = {str: "string", int: "integer", float: "number", list: "array", type(None): "null"}
     return kinds[type(value)]

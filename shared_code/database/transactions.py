@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import NewType
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError, TimeoutError  # noqa: A004 - SQLAlchemy's: the pool is empty for too long
 
 from shared_code.database.engines import Database, Role
+from shared_code.errors import UnavailableError
 from shared_code.identifiers import OrganizationId
 
 Read = NewType("Read", Connection)
@@ -38,7 +40,7 @@ _READ_ONLY_AS = text(  # one round trip for both
 @contextmanager
 def read(database: Database, organization_id: OrganizationId) -> Generator[Read]:
     """Open a read-only transaction of one organization."""
-    with database.engine(Role.APP).connect() as connection, connection.begin():
+    with _begun(database) as connection:
         connection.execute(_READ_ONLY_AS, {"organization_id": str(organization_id)})
         yield Read(connection)
 
@@ -46,7 +48,7 @@ def read(database: Database, organization_id: OrganizationId) -> Generator[Read]
 @contextmanager
 def write(database: Database, organization_id: OrganizationId) -> Generator[Write]:
     """Open a transaction of one organization; it commits when the block ends well, and is undone otherwise."""
-    with database.engine(Role.APP).begin() as connection:
+    with _begun(database) as connection:
         _become(connection, organization_id)
         yield Write(connection)
 
@@ -54,7 +56,7 @@ def write(database: Database, organization_id: OrganizationId) -> Generator[Writ
 @contextmanager
 def sign_in(database: Database, *, issuer: str, tenant: str, object_id: str) -> Generator[SignIn]:
     """Open a transaction for an identity that has just been proven."""
-    with database.engine(Role.APP).begin() as connection:
+    with _begun(database) as connection:
         _prove(connection, issuer, tenant, object_id)
         yield SignIn(connection)
 
@@ -62,7 +64,7 @@ def sign_in(database: Database, *, issuer: str, tenant: str, object_id: str) -> 
 @contextmanager
 def sign_in_attempt(database: Database, state_hash: str) -> Generator[Attempt]:
     """Open a transaction for whoever brings the state of this hash."""
-    with database.engine(Role.APP).begin() as connection:
+    with _begun(database) as connection:
         connection.execute(_SET, {"name": "app.sign_in_state_hash", "value": state_hash})
         yield Attempt(connection)
 
@@ -70,7 +72,7 @@ def sign_in_attempt(database: Database, state_hash: str) -> Generator[Attempt]:
 @contextmanager
 def key_holder(database: Database, digest: str) -> Generator[KeyHolder]:
     """Open a transaction for whoever has sent the API key of this digest."""
-    with database.engine(Role.APP).begin() as connection:
+    with _begun(database) as connection:
         connection.execute(_SET, {"name": "app.api_key_hash", "value": digest})
         yield KeyHolder(connection)
 
@@ -133,6 +135,21 @@ def ping(database: Database) -> None:
     """
     with database.engine(Role.APP).connect() as connection:
         connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def _begun(database: Database) -> Generator[Connection]:
+    """Open a transaction of the API's.
+
+    Raises:
+        UnavailableError: no connection is to be had; nothing was done, and the same may be tried again.
+    """
+    try:
+        connection = database.engine(Role.APP).connect()
+    except (OperationalError, TimeoutError) as failure:
+        raise UnavailableError("the database does not answer; try again later") from failure
+    with connection, connection.begin():
+        yield connection
 
 
 def _prove(connection: Connection, issuer: str, tenant: str, object_id: str) -> None:

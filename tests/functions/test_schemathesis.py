@@ -69,7 +69,8 @@ def served(database: Database) -> Served:
     access = AccessSettings(dev_credentials_enabled=True, dev_credentials_allow_list=frozenset({"demo@altaviz.dev"}))
     edge = EdgeSettings(altaviz_requests_per_minute=100_000)
     app = create_app(Settings(access, database.settings, KEY, edge=edge), lambda: database, clock=lambda: NOW)
-    found = (each.ok() for each in schemathesis.openapi.from_asgi("/api/openapi.json", app).get_all_operations())
+    listed: Any = schemathesis.openapi.from_asgi("/api/openapi.json", app).get_all_operations()
+    found = [each.ok() for each in listed]
     return Served(ApiClient(app), {operation.definition.raw["operationId"]: operation for operation in found})
 
 
