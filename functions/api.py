@@ -12,7 +12,7 @@ from functions.access import guards
 from functions.application import Application, Clock, utc_clock
 from functions.compressors import endpoints as compressors
 from functions.documentation import endpoints as documentation
-from functions.envelope import Envelope, Failures
+from functions.envelope import Envelope, Failures, Orderly
 from functions.fleet import endpoints as fleet
 from functions.health import endpoints as health
 from functions.limits.limits import Limits
@@ -80,4 +80,5 @@ def create_app(settings: Settings, database: Callable[[], Database], *, clock: C
     if settings.edge.cors_allowed_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.edge.cors_allowed_origins, **CROSS_ORIGIN)
     app.add_middleware(Envelope)
+    app.add_middleware(Orderly)
     return app

@@ -7,7 +7,7 @@ organization's rows stay as they are, and none of what they hold is ever said.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
@@ -117,7 +117,8 @@ def calls(api: ApiClient, ids: dict[str, str]) -> Iterator[Call]:
         name = operation["operationId"]
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
         if isinstance(body, dict):
-            body = {field: ids[field] if _refers(name, field) else value for field, value in body.items()}
+            fields = cast("dict[str, Any]", body)
+            body = {field: ids[field] if _refers(name, field) else value for field, value in fields.items()}
         filters = [each["name"] for each in operation.get("parameters", []) if each["in"] == "query"]
         query = "&".join(f"{each}={ids[each]}" for each in filters if each in ids)
         filled = path.format_map({**dict.fromkeys(ids, "x"), **ids}) if "{" in path else path
