@@ -33,12 +33,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from etl_job.fleet import FleetData, FleetRow, Refused
-from shared_code.database import staging
+from shared_code.database import staging, versions
 from shared_code.database.engines import Database, Role
 from shared_code.database.tables import (
     compressor_metadata,
     data_quality_metrics,
     etl_runs,
+    latest_readings,
     maintenance_events,
     organizations,
     sensor_readings_agg,
@@ -49,6 +50,8 @@ from shared_code.database.tables import (
 from shared_code.database.transactions import JobWrite
 
 RowT = TypeVar("RowT", bound=FleetRow)
+
+AGG_TIMESTAMP: Final = "agg_timestamp"
 
 STAGING: Final[Mapping[Table, Table]] = {
     sensor_readings_agg: staging_sensor_readings_agg,
@@ -88,20 +91,24 @@ def save_fleet(connection: JobWrite, fleet: FleetData) -> SavedFleet:
     """
     owners = known_organizations(connection)
     refused: list[Refused] = []
+    changed: set[UUID] = set()
 
     stations = _keep(fleet.stations, refused, "organization", lambda row: row.organization_id in owners)
-    overruled = _upsert(connection, station_locations, stations)
+    overruled = _upsert(connection, station_locations, stations, changed)
     places = _pairs(connection, station_locations, "station_id")
     machines = _keep(fleet.compressors, refused, "station", lambda row: (row.organization_id, row.station_id) in places)
-    overruled += _upsert(connection, compressor_metadata, machines)
+    overruled += _upsert(connection, compressor_metadata, machines, changed)
     known = known_machines(connection)
     events = _keep(
         fleet.maintenance, refused, "compressor", lambda row: (row.organization_id, row.compressor_id) in known
     )
     if events:
-        connection.execute(
-            postgresql.insert(maintenance_events).on_conflict_do_nothing(), [row.model_dump() for row in events]
-        )
+        added = postgresql.insert(maintenance_events).on_conflict_do_nothing()
+        rows = [row.model_dump() for row in events]
+        changed.update(connection.scalars(added.returning(maintenance_events.c.organization_id), rows))
+    if changed:
+        whose = organizations.c.id
+        tell(connection, select(whose.label("organization_id")).where(whose.in_(changed)))
     return SavedFleet(refused, overruled)
 
 
@@ -144,39 +151,64 @@ def merge(connection: JobWrite, target: Table, batch_id: str, staged: int) -> in
     rows = select(*(table.c[column.name] for column in target.columns)).where(ours)
     if connection.execute(select(func.count()).select_from(table).where(ours)).scalar_one() != staged:
         rows = each_once(rows, target)
+    dialect = connection.dialect.name
     merged = sum(
         connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
-        for statement in upsert(target, rows, connection.dialect.name)
+        for statement in upsert(target, rows, dialect)
     )
+    if merged and target is sensor_readings_agg:
+        for statement in upsert(latest_readings, newest(rows), dialect, not_before=AGG_TIMESTAMP):
+            connection.execute(statement)
+    if merged:
+        tell(connection, select(table.c.organization_id).where(ours).distinct())
     connection.execute(delete(table).where(ours))
     return merged
 
 
-def upsert(target: Table, rows: Select[Any], dialect: str) -> list[Insert | Update]:
+def newest(rows: Select[Any]) -> Select[Any]:
+    """Return of windows the newest of each machine and type."""
+    window = rows.selected_columns
+    key = [window[column.name] for column in latest_readings.primary_key]
+    place = func.row_number().over(partition_by=key, order_by=window[AGG_TIMESTAMP].desc()).label("place")
+    numbered = rows.add_columns(place).subquery("numbered")
+    return select(*(numbered.c[column.name] for column in latest_readings.columns)).where(numbered.c.place == 1)
+
+
+def tell(connection: JobWrite, changed: Select[Any]) -> None:
+    """Let the versions of organizations grow, given once each as `organization_id`."""
+    for statement in versions.grow(changed, connection.dialect.name):
+        connection.execute(statement)
+
+
+def upsert(target: Table, rows: Select[Any], dialect: str, *, not_before: str | None = None) -> list[Insert | Update]:
     """Return statements that replace rows that differ, add missing ones, and count those they wrote.
 
     Args:
         target: where to.
         rows: of all its columns, each key once.
         dialect: of the database.
+        not_before: a column; a row in which it is later than in the one given stays as it is.
     """
     if dialect == "postgresql":
         # What this costs depends on the rows alone. The planner may give a join to a table that it takes for small,
         # because nobody has counted since it grew, hours.
         names = [column.name for column in target.columns]
         others = [column.name for column in target.columns if not column.primary_key]
-        return [_replacing(postgresql.insert(target).from_select(names, rows), target, others)]
-    return [replace_different(target, rows), add_missing(target, rows)]
+        return [_replacing(postgresql.insert(target).from_select(names, rows), target, others, not_before)]
+    return [replace_different(target, rows, not_before), add_missing(target, rows)]
 
 
-def replace_different(target: Table, rows: Select[Any]) -> Update:
-    """Return a statement that replaces what differs from the row of its key."""
+def replace_different(target: Table, rows: Select[Any], not_before: str | None = None) -> Update:
+    """Return a statement that replaces what differs from the row of its key, and is not later in `not_before`."""
     given = rows.subquery("given")
     others = [column for column in target.columns if not column.primary_key]
+    different = or_(*(column.is_distinct_from(given.c[column.name]) for column in others))
+    if not_before is not None:
+        different &= target.c[not_before] <= given.c[not_before]
     return (
         update(target)
         .values({column.name: given.c[column.name] for column in others})
-        .where(_same_key(target, given), or_(*(column.is_distinct_from(given.c[column.name]) for column in others)))
+        .where(_same_key(target, given), different)
     )
 
 
@@ -220,8 +252,10 @@ def _pairs(connection: JobWrite, table: Table, column: str) -> set[tuple[UUID, s
     return {(row[0], row[1]) for row in connection.execute(select(table.c.organization_id, table.c[column]))}
 
 
-def _upsert(connection: JobWrite, table: Table, rows: Iterable[FleetRow]) -> int:
+def _upsert(connection: JobWrite, table: Table, rows: Iterable[FleetRow], changed: set[UUID]) -> int:
     """Insert rows or replace those that differ; of several with one key the last counts.
+
+    Whose rows were new or differed joins `changed`.
 
     Returns:
         How many say something else than what people made of them, and were not written.
@@ -232,7 +266,7 @@ def _upsert(connection: JobWrite, table: Table, rows: Iterable[FleetRow]) -> int
         return 0
     said = next(iter(newest.values())).keys()
     statement = _replacing(postgresql.insert(table), table, [name for name in said if name not in key])
-    connection.execute(statement, list(newest.values()))
+    changed.update(connection.scalars(statement.returning(table.c.organization_id), list(newest.values())))
     edited = connection.execute(select(table).where(table.c.edited_at.is_not(None))).mappings().all()
     named = [row for row in edited if tuple(row[name] for name in key) in newest]
     _note_as_named(connection, table, [row for row in named if not row["in_files"]])
@@ -247,10 +281,17 @@ def _note_as_named(connection: JobWrite, table: Table, rows: Iterable[Mapping[An
         connection.execute(update(table).where(*ours, table.c.in_files == false()).values(in_files=True), keys)
 
 
-def _replacing(statement: postgresql.Insert, table: Table, columns: Iterable[str]) -> postgresql.Insert:
-    """Let an insert replace these columns of rows with its key that differ; equal and edited rows are left alone."""
+def _replacing(
+    statement: postgresql.Insert, table: Table, columns: Iterable[str], not_before: str | None = None
+) -> postgresql.Insert:
+    """Let an insert replace these columns of rows with its key that differ.
+
+    Equal and edited rows are left alone, and those that are later in the column `not_before`.
+    """
     excluded = statement.excluded
     differs = or_(*(table.c[name].is_distinct_from(excluded[name]) for name in columns))
+    if not_before is not None:
+        differs &= table.c[not_before] <= excluded[not_before]
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key),
         set_={name: excluded[name] for name in columns},

@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from functions import problems
+from functions import problems, revalidation
 from functions.access import endpoints as access
 from functions.access import guards
 from functions.application import Application, Clock, utc_clock
@@ -15,6 +15,7 @@ from functions.documentation import endpoints as documentation
 from functions.envelope import Envelope, Failures, Orderly
 from functions.fleet import endpoints as fleet
 from functions.health import endpoints as health
+from functions.kept_answers import open_kept_answers
 from functions.limits.limits import Limits
 from functions.limits.middleware import LimitAddresses
 from functions.organizations import endpoints as organizations
@@ -69,11 +70,14 @@ def create_app(settings: Settings, database: Callable[[], Database], *, clock: C
         redirect_slashes=False,
     )
     limits = Limits(settings, database)
-    app.state.application = Application(settings, database, clock, limits)
+    answers = open_kept_answers(settings.cache)
+    app.state.application = Application(settings, database, clock, limits, answers)
     problems.register(app)
+    app.add_exception_handler(revalidation.AnswerKnownError, revalidation.known)
     for router in ROUTERS:
         app.include_router(router, prefix=problems.PREFIX)
     guards.refuse_unguarded(app)
+    app.add_middleware(revalidation.Revalidation, kept=answers)
     # From the inside out: a refusal and a failure, too, are answers that another site's page may read.
     app.add_middleware(LimitAddresses, limits=limits, clock=clock)
     app.add_middleware(Failures)

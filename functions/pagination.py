@@ -6,6 +6,7 @@ from typing import Annotated, Final, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.config import JsonDict
 
 from shared_code.errors import InvalidError
 
@@ -31,6 +32,17 @@ class Page(BaseModel, Generic[ItemT]):
 
     items: list[ItemT]
     next: str | None
+
+
+def _units_may_be_missing(schema: JsonDict) -> None:
+    schema["required"] = ["items", "next"]
+
+
+class MeasuredPage(Page[ItemT], Generic[ItemT]):
+    """A page of items with measured values; `units`, where it is there, says the unit of each field that is one."""
+
+    model_config = ConfigDict(json_schema_extra=_units_may_be_missing)
+    units: dict[str, str]
 
 
 def encode(position: Position) -> str:

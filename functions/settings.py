@@ -153,6 +153,21 @@ class LandingSettings(BaseSettings):
         return PlaceInAzure(account_url, found["container"], f"{folder}/" if folder else "")
 
 
+class CacheSettings(BaseSettings):
+    """Where answers are kept for whoever asks the same again; without Redis, in each process by itself."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    redis_url: SecretStr | None = None
+
+    @field_validator("redis_url")
+    @classmethod
+    def _of_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must be a redis:// or rediss:// address")
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the API is told, checked."""
@@ -164,6 +179,7 @@ class Settings:
     landing: LandingSettings = field(default_factory=LandingSettings)
     job: JobSettings = field(default_factory=JobSettings)
     edge: EdgeSettings = field(default_factory=EdgeSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
 
 
 def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
@@ -180,15 +196,18 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
     landing = _attempt(LandingSettings, complaints)
     job = _attempt(JobSettings, complaints)
     edge = _attempt(EdgeSettings, complaints)
+    cache = _attempt(CacheSettings, complaints)
     if access is not None and database is not None:
         complaints += _contradictions(access, database)
     if access is not None and mail is not None:
         complaints += _mail_contradictions(access, mail)
     if access is not None and landing is not None:
         complaints += _landing_contradictions(access, landing)
-    if not (access and database and mail and landing and job and edge) or complaints:
+    if access is not None and cache is not None:
+        complaints += _cache_contradictions(access, cache)
+    if not (access and database and mail and landing and job and edge and cache) or complaints:
         raise SettingsError("; ".join(complaints))
-    return Settings(access, database, _session_key(access, home), mail, landing, job, edge)
+    return Settings(access, database, _session_key(access, home), mail, landing, job, edge, cache)
 
 
 def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) -> SettingsT | None:
@@ -236,6 +255,14 @@ def _landing_contradictions(access: AccessSettings, landing: LandingSettings) ->
     if environment == "development" or landing.in_azure is not None:
         return []
     return [f"ALTAVIZ_LANDING must be an abfss:// address where ALTAVIZ_ENVIRONMENT is {environment}"]
+
+
+def _cache_contradictions(access: AccessSettings, cache: CacheSettings) -> list[str]:
+    environment = access.altaviz_environment
+    in_the_clear = cache.redis_url is not None and cache.redis_url.get_secret_value().startswith("redis://")
+    if environment == "development" or not in_the_clear:
+        return []
+    return [f"REDIS_URL must be a rediss:// address where ALTAVIZ_ENVIRONMENT is {environment}"]
 
 
 def _session_key(access: AccessSettings, home: Path) -> str:

@@ -33,6 +33,7 @@ EXPECTED = {
     "create_compressor": ("POST", "/api/compressors"),
     "create_invitation": ("POST", "/api/organization/invitations"),
     "create_station": ("POST", "/api/stations"),
+    "export_readings": ("GET", "/api/compressors/{compressor_id}/readings/export"),
     "get_compressor": ("GET", "/api/compressors/{compressor_id}"),
     "get_fleet": ("GET", "/api/fleet"),
     "get_openapi_document": ("GET", "/api/openapi.json"),
@@ -231,6 +232,18 @@ def test_without_a_session_every_function_keeps_its_401(host: FunctionsHost) -> 
 
     assert problem(answer)["title"] == "Unauthorized"
     assert answer.response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_an_answer_that_the_client_has_is_not_sent_again(host: FunctionsHost) -> None:
+    session = token(host)
+    full = call(host, "GET", "/api/compressors", session).response
+    held = call(host, "GET", "/api/compressors", session, **{"If-None-Match": full.headers["ETag"]}).response
+
+    assert (full.status_code, held.status_code, held.get_body()) == (200, 304, b"")
+    assert held.headers["ETag"] == full.headers["ETag"]
+    assert held.headers["Cache-Control"] == full.headers["Cache-Control"] == "private, no-cache"
+    assert held.headers["Vary"] == "Authorization, Cookie"
+    assert "Content-Length" not in held.headers
 
 
 def test_an_unforeseen_failure_keeps_its_body_and_is_logged_with_its_id(

@@ -145,8 +145,10 @@ def switch_organization(
     return begin_session(proven, user, origin=origin, now=now)
 
 
-def confirm(connection: Read | Write, claims: Session, *, now: datetime) -> Session:
-    """Return the session as it stands: role, plan and names are the database's, not those that were signed.
+def confirm(connection: Read | Write, claims: Session, *, now: datetime) -> tuple[Session, int]:
+    """Return the session as it stands, and its organization's version.
+
+    Role, plan and names are the database's, not those that were signed.
 
     Raises:
         UnauthorizedError: it was ended, its token was refreshed, or the person is no longer a member.
@@ -157,7 +159,7 @@ def confirm(connection: Read | Write, claims: Session, *, now: datetime) -> Sess
     standing = Standing(**{name: found[name] for name in Standing.__dataclass_fields__})
     if not standing.admits(claims.jti, now=now):
         raise UnauthorizedError(REFUSED)
-    return claims.model_copy(
+    session = claims.model_copy(
         update={
             "email": found["email"],
             "role": UserRole(found["role"]),
@@ -165,6 +167,7 @@ def confirm(connection: Read | Write, claims: Session, *, now: datetime) -> Sess
             "subscription_tier": Tier(found["subscription_tier"]),
         }
     )
+    return session, found["version"]
 
 
 def refresh(*, database: Database, claims: Session, origin: Origin, now: datetime) -> Session:
@@ -211,8 +214,8 @@ def sign_out(*, database: Database, claims: Session, origin: Origin, now: dateti
         end_session(connection, claims, origin=origin, now=now)
 
 
-def admit_key(connection: KeyHolder, presented: PresentedKey, *, now: datetime) -> tuple[Key, Write]:
-    """Return the key that somebody holds, and the transaction entered as its organization.
+def admit_key(connection: KeyHolder, presented: PresentedKey, *, now: datetime) -> tuple[Key, Write, int]:
+    """Return the key that somebody holds, the transaction entered as its organization, and that one's version.
 
     Raises:
         UnauthorizedError: there is none such, or it has run out.
@@ -225,14 +228,15 @@ def admit_key(connection: KeyHolder, presented: PresentedKey, *, now: datetime) 
     last_used = found["last_used_at"]
     if last_used is None or now - last_used >= keys.LAST_USE_PRECISION:
         queries.record_key_use(entered, organization_id, found["id"], now=now)
+    tier, version = queries.get_plan_and_version(entered, organization_id)
     key = Key(
         organization_id=organization_id,
         id=found["id"],
         name=found["name"],
         scopes=frozenset(Scope(scope) for scope in found["scopes"].split()),
-        subscription_tier=queries.get_subscription_tier(entered, organization_id),
+        subscription_tier=tier,
     )
-    return key, entered
+    return key, entered, version
 
 
 def _member(connection: Write, user: KnownUser) -> Member:

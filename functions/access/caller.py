@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import Depends, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
+from functions import revalidation
 from functions.access import actions, cookies, keys, roles, sessions
 from functions.access.audit import Origin
 from functions.access.keys import Key, PresentedKey
@@ -110,12 +111,21 @@ def session_if_any(
 SessionIfAny = Annotated[Session | None, Depends(session_if_any)]
 
 
+class Standpoint(NamedTuple):
+    """What an answer depends on besides the question: the organization's version, and the role or scopes."""
+
+    version: int
+    role_or_scopes: str
+
+
 @dataclass(frozen=True, slots=True)
 class Entered:
     """The transaction of a request, open for the organization of the session or key that it has confirmed."""
 
     connection: Read | Write
     caller: Session | Key
+    standpoint: Standpoint | None = None
+    """Of a request that reads."""
 
 
 def enter(request: Request, sent: NotRefusedBefore, application: CurrentApplication, now: Now) -> Iterator[Entered]:
@@ -130,15 +140,20 @@ def enter(request: Request, sent: NotRefusedBefore, application: CurrentApplicat
     database = application.database()
     if isinstance(sent, PresentedKey):
         with transactions.key_holder(database, sent.digest) as holder:
-            key, entered = actions.admit_key(holder, sent, now=now)
+            key, entered, version = actions.admit_key(holder, sent, now=now)
             roles.require_scope(operation_id(request), key)
-            yield Entered(entered, key)
+            if request.method not in SAFE_METHODS:
+                yield Entered(entered, key)
+            else:
+                reading = transactions.only_read(entered)
+                yield Entered(reading, key, Standpoint(version, " ".join(sorted(key.scopes))))
         return
     begin = transactions.read if request.method in SAFE_METHODS else transactions.write
     with begin(database, sent.organization_id) as connection:
-        session = actions.confirm(connection, sent, now=now)
+        session, version = actions.confirm(connection, sent, now=now)
         roles.require_role(operation_id(request), session.role)
-        yield Entered(connection, session)
+        reads = request.method in SAFE_METHODS
+        yield Entered(connection, session, Standpoint(version, session.role) if reads else None)
 
 
 def operation_id(request: Request) -> str:
@@ -181,7 +196,26 @@ def _credential(sent: Session | PresentedKey) -> str:
     return sent.digest if isinstance(sent, PresentedKey) else str(sent.sid)
 
 
-CurrentlyEntered = Annotated[Entered, Depends(within_quota)]
+def with_unknown_answer(
+    request: Request, entered: Annotated[Entered, Depends(within_quota)], application: CurrentApplication
+) -> Entered:
+    """Go no further where the answer is known; the request was counted like any other.
+
+    Raises:
+        AnswerKnownError: it is.
+    """
+    if entered.standpoint is not None:
+        standpoint = {
+            "organization_id": entered.caller.organization_id,
+            "version": entered.standpoint.version,
+            "plan": entered.caller.subscription_tier,
+            "role": entered.standpoint.role_or_scopes,
+        }
+        revalidation.expect(request, operation_id(request), application.answers, standpoint)
+    return entered
+
+
+CurrentlyEntered = Annotated[Entered, Depends(with_unknown_answer)]
 
 
 def current_caller(entered: CurrentlyEntered) -> Session | Key:
@@ -240,8 +274,9 @@ def confirmed_key(request: Request, sent: NotRefusedBefore, application: Current
     if not isinstance(sent, PresentedKey):
         raise ForbiddenError(MACHINES_ONLY)
     with transactions.key_holder(application.database(), sent.digest) as holder:
-        key, _ = actions.admit_key(holder, sent, now=now)
+        key, entered, _ = actions.admit_key(holder, sent, now=now)
         roles.require_scope(operation_id(request), key)
+        transactions.only_read(entered)
     return key
 
 

@@ -13,6 +13,7 @@ from shared_code.database.tables import (
     api_keys,
     audit_log,
     idempotent_requests,
+    organization_versions,
     organizations,
     sessions,
     sign_in_attempts,
@@ -24,6 +25,8 @@ from shared_code.errors import ConflictError
 from shared_code.identifiers import OrganizationId, UserId
 
 FORGOTTEN_AT_ONCE: Final = 100
+
+_VERSION = func.coalesce(organization_versions.c.version, 0).label("version")
 
 
 class Identity(NamedTuple):
@@ -179,7 +182,7 @@ def add_session(connection: Write, organization_id: OrganizationId, session: Ses
 
 
 def find_session(connection: Read | Write, organization_id: OrganizationId, session_id: UUID) -> RowMapping | None:
-    """Return how a session stands, with the person and the organization as they are now."""
+    """Return how a session stands, with the person, the organization and its version as they are now."""
     query = (
         select(
             sessions.c.token_id,
@@ -191,6 +194,7 @@ def find_session(connection: Read | Write, organization_id: OrganizationId, sess
             users.c.role,
             organizations.c.name.label("organization_name"),
             organizations.c.subscription_tier,
+            _VERSION,
         )
         .join_from(
             sessions,
@@ -198,6 +202,7 @@ def find_session(connection: Read | Write, organization_id: OrganizationId, sess
             and_(users.c.organization_id == sessions.c.organization_id, users.c.id == sessions.c.user_id),
         )
         .join(organizations, organizations.c.id == sessions.c.organization_id)
+        .outerjoin(organization_versions, organization_versions.c.organization_id == sessions.c.organization_id)
         .where(sessions.c.organization_id == organization_id, sessions.c.id == session_id)
     )
     return connection.execute(query).mappings().one_or_none()
@@ -263,10 +268,15 @@ def find_api_key(connection: KeyHolder, digest: str, *, now: datetime) -> RowMap
     return connection.execute(select(api_keys).where(or_(newest, previous))).mappings().one_or_none()
 
 
-def get_subscription_tier(connection: Read | Write, organization_id: OrganizationId) -> Tier:
-    """Return the plan that an organization is on."""
-    query = select(organizations.c.subscription_tier).where(organizations.c.id == organization_id)
-    return Tier(connection.execute(query).scalar_one())
+def get_plan_and_version(connection: Read | Write, organization_id: OrganizationId) -> tuple[Tier, int]:
+    """Return the plan that an organization is on, and the version of its data."""
+    query = (
+        select(organizations.c.subscription_tier, _VERSION)
+        .outerjoin(organization_versions, organization_versions.c.organization_id == organizations.c.id)
+        .where(organizations.c.id == organization_id)
+    )
+    found = connection.execute(query).one()
+    return Tier(found.subscription_tier), found.version
 
 
 def record_key_use(connection: Write, organization_id: OrganizationId, key_id: UUID, *, now: datetime) -> None:

@@ -55,7 +55,7 @@ class Pending:
     sealing_key: bytes
 
 
-def begin(
+def announce(
     connection: Write,
     organization_id: OrganizationId,
     *,

@@ -50,6 +50,7 @@ RULES: Final[Mapping[str, Rule]] = {
     # The fleet.
     "create_compressor": ADMINS,
     "create_station": ADMINS,
+    "export_readings": READERS,
     "get_compressor": READERS,
     "get_fleet": READERS,
     "ingest_readings": GATEWAYS,

@@ -59,7 +59,7 @@ def open_write(
     """
     connection, caller = Write(entered.connection), entered.caller
     if idempotency_key is not None and told_by is not None:
-        request.scope["state"][PENDING] = replays.begin(
+        request.scope["state"][PENDING] = replays.announce(
             connection,
             caller.organization_id,
             caller=caller.sub if isinstance(caller, Session) else caller.id,

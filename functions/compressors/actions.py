@@ -16,6 +16,7 @@ from functions.compressors import queries
 from functions.compressors.health import assess
 from functions.stations.actions import as_columns, before_and_after, require_station
 from functions.stations.queries import get_station, lock_fleet
+from functions.units import UnitSystem
 from shared_code.database.tables.organizations import Tier
 from shared_code.database.tables.readings import WindowType
 from shared_code.database.transactions import Read, Write
@@ -27,9 +28,11 @@ EARLIEST_INSTALL: Final = date(1900, 1, 1)
 
 
 def describe_compressor(
-    connection: Read, organization_id: OrganizationId, *, compressor_id: CompressorId, tier: Tier
-) -> Mapping[Any, Any]:
+    connection: Read, organization_id: OrganizationId, *, compressor_id: CompressorId, tier: Tier, units: UnitSystem
+) -> Mapping[str, Any]:
     """Return a machine with its station, the reasons of its health, and the newest windows that the plan includes.
+
+    The reasons are told in the units asked for; the values are as they are stored.
 
     Raises:
         NotFoundError: this organization has no such machine.
@@ -45,11 +48,12 @@ def describe_compressor(
         windows.get(WindowType.HOUR),
         warning_alerts=machine["warning_alerts"],
         critical_alerts=machine["critical_alerts"],
+        units=units,
     )
     return {
         **machine,
         "health": assessment.health,
-        "health_reasons": assessment.reasons,
+        "health_reasons": list(assessment.reasons),
         "station": dict(get_station(connection, organization_id, StationId(machine["station_id"]))),
         "latest_windows": {kind: dict(windows[kind]) if kind in windows else None for kind in included},
     }

@@ -1,8 +1,9 @@
 """Machines over HTTP."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Depends, Query, status
 
 from functions import pagination
 from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection
@@ -16,56 +17,77 @@ from functions.compressors.schemas import (
     CompressorDetail,
     CompressorPosition,
     NewCompressor,
+    compressor_values,
+    detail_values,
 )
-from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
+from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, MeasuredPage
 from functions.problems import responses
+from functions.selection import Selection, Units, UnitsIfAsked, selection
 from functions.stations.endpoints import IncludeRetired
 from functions.stations.schemas import Identifier
+from functions.units import UnitSystem, units_of
 from shared_code.identifiers import CompressorId, StationId
 
 router = APIRouter(prefix="/compressors", tags=["compressors"], route_class=WriteRoute)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedMachines:
+    """Which machines a client asks for."""
+
+    station_id: Annotated[Identifier | None, Query(description="Only machines at this station.")] = None
+    health: Annotated[Health | None, Query(description="Only machines that are so.")] = None
+    include_retired: IncludeRetired = False
 
 
 @router.get("", operation_id="list_compressors", responses=responses(401, 403, 422))
 def list_compressors(
     caller: CurrentCaller,
     connection: ReadConnection,
-    *,
-    station_id: Annotated[Identifier | None, Query(description="Only machines at this station.")] = None,
-    health: Annotated[Health | None, Query(description="Only machines that are so.")] = None,
-    include_retired: IncludeRetired = False,
+    asked: Annotated[AskedMachines, Depends()],
+    fields: Annotated[Selection[Compressor], Depends(selection(Compressor))],
+    units: UnitsIfAsked = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
-) -> Page[Compressor]:
+) -> MeasuredPage[Compressor]:
     """List the organization's machines in order of id."""
     after = pagination.decode(cursor, CompressorPosition)
     rows = queries.list_compressors(
         connection,
         caller.organization_id,
-        station_id=StationId(station_id) if station_id else None,
-        health=health,
-        include_retired=include_retired,
+        station_id=StationId(asked.station_id) if asked.station_id else None,
+        health=asked.health,
+        include_retired=asked.include_retired,
         after=CompressorId(after.compressor_id) if after else None,
         limit=limit + 1,
     )
-    return pagination.page(
+    page = pagination.page(
         rows,
         limit,
-        item=lambda row: Compressor.model_validate(dict(row)),
+        item=lambda row: fields.item(compressor_values(row, units or UnitSystem.US)),
         position=lambda row: CompressorPosition(compressor_id=row["compressor_id"]),
     )
+    said = {"units": units_of(fields.fields, units)} if units else {}
+    return MeasuredPage[Compressor].model_construct(None, items=page.items, next=page.next, **said)
 
 
 @router.get("/{compressor_id}", operation_id="get_compressor", responses=responses(401, 403, 404, 422))
-def get_compressor(caller: CurrentCaller, connection: ReadConnection, compressor_id: Identifier) -> CompressorDetail:
+def get_compressor(
+    caller: CurrentCaller,
+    connection: ReadConnection,
+    compressor_id: Identifier,
+    fields: Annotated[Selection[CompressorDetail], Depends(selection(CompressorDetail))],
+    units: Units = UnitSystem.US,
+) -> CompressorDetail:
     """Show one machine: its data, its health and why, and its newest windows."""
     described = actions.describe_compressor(
         connection,
         caller.organization_id,
         compressor_id=CompressorId(compressor_id),
         tier=caller.subscription_tier,
+        units=units,
     )
-    return CompressorDetail.model_validate(described)
+    return fields.item(detail_values(described, units))
 
 
 @router.post(

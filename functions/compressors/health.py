@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import yaml
 
+from functions.units import MEASURES, UnitSystem
 from shared_code.readings import SENSORS
 from shared_code.settings import CONFIG
 
@@ -99,13 +100,22 @@ def rules() -> tuple[Rule, ...]:
     )
 
 
-def assess(window: Mapping[Any, Any] | None, *, warning_alerts: int, critical_alerts: int) -> Assessment:
-    """Judge a machine by its newest hour (a row of `sensor_readings_agg`; None without readings) and open alerts."""
+def assess(
+    window: Mapping[Any, Any] | None,
+    *,
+    warning_alerts: int,
+    critical_alerts: int,
+    units: UnitSystem = UnitSystem.US,
+) -> Assessment:
+    """Judge a machine by its newest hour (a row of `sensor_readings_agg`; None without readings) and open alerts.
+
+    The reasons name values in the units asked for.
+    """
     reasons = _alert_reasons({Health.CRITICAL: critical_alerts, Health.WARNING: warning_alerts})
     if window is None:
         reasons.append((Health.UNKNOWN, "there are no readings"))
     else:
-        reasons += [reason for quantity in quantities() if (reason := _judge(quantity, window[quantity.column]))]
+        reasons += [reason for quantity in quantities() if (reason := _judge(quantity, window[quantity.column], units))]
     reasons.sort(key=lambda reason: -reason[0].rank)
     return Assessment(worst({health for health, _ in reasons}), tuple(words for _, words in reasons))
 
@@ -131,7 +141,7 @@ def _alert_reasons(alerts: Mapping[Health, int]) -> list[tuple[Health, str]]:
     ]
 
 
-def _judge(quantity: Quantity, value: float | None) -> tuple[Health, str] | None:
+def _judge(quantity: Quantity, value: float | None, units: UnitSystem) -> tuple[Health, str] | None:
     if value is None:
         missing = f"the latest hour has no usable value of {quantity.sensor}"
         return (Health.UNKNOWN, missing) if quantity.needed else None
@@ -140,6 +150,8 @@ def _judge(quantity: Quantity, value: float | None) -> tuple[Health, str] | None
         return None
     rule = max(broken, key=lambda rule: rule.health.rank)
     side = "above" if rule.above else "below"
+    measure = MEASURES[units][quantity.column]
     return rule.health, (
-        f"{quantity.words} in the latest hour {value:g} {quantity.unit}; {rule.health} {side} {rule.limit:g}"
+        f"{quantity.words} in the latest hour {measure.of(value):g} {measure.unit};"
+        f" {rule.health} {side} {measure.of(rule.limit):g}"
     )

@@ -1,15 +1,18 @@
 """Shapes of machines."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, Field
 
 from functions.bodies import Body, Day, Latitude, Longitude, NewId, Text
 from functions.compressors.health import Health
 from functions.pagination import Position
-from functions.readings.schemas import Window
+from functions.readings.schemas import Window, window_values
+from functions.selection import Sparse
 from functions.stations.schemas import Identifier, Station
+from functions.units import UnitSystem, measured, units_of
 from shared_code.database.tables.readings import WindowType
 
 Horsepower = Annotated[float, Field(strict=True, gt=0, le=10_000, description="Rated power, HP.")]
@@ -40,8 +43,11 @@ class CompressorChanges(Body):
     retired: Literal[False] = Field(default=False, description="Send false to bring a retired machine back.")
 
 
-class Compressor(BaseModel):
-    """A machine in a list; `newest_window_end` is the end of its newest hour with readings."""
+class Compressor(Sparse):
+    """A machine in a list; `newest_window_end` is the end of its newest hour with readings.
+
+    Its power is in HP unless other units are asked for.
+    """
 
     compressor_id: str
     model: str
@@ -58,11 +64,33 @@ class Compressor(BaseModel):
 
 
 class CompressorDetail(Compressor):
-    """A machine with its station, why its health is what it is, and its newest window of each type in the plan."""
+    """A machine with its station, why its health is what it is, and its newest window of each type in the plan.
+
+    `units` says the unit of each field that is measured, here and in the windows.
+    """
 
     health_reasons: list[str]
     station: Station
     latest_windows: dict[WindowType, Window | None]
+    units: dict[str, str]
+
+
+def compressor_values(row: Mapping[Any, Any], units: UnitSystem) -> dict[str, Any]:
+    """Return what is listed of a machine, of its row, in the units asked for."""
+    return {**measured(row, units), "health": Health(row["health"])}
+
+
+def detail_values(described: Mapping[str, Any], units: UnitSystem) -> dict[str, Any]:
+    """Return what is shown of a machine, of what is said about it, in the units asked for."""
+    windows: Mapping[WindowType, Mapping[Any, Any] | None] = described["latest_windows"]
+    return {
+        **compressor_values(described, units),
+        "station": Station.model_validate(described["station"]),
+        "latest_windows": {
+            kind: row and Window.model_validate(window_values(row, units)) for kind, row in windows.items()
+        },
+        "units": units_of([*Compressor.model_fields, *Window.model_fields], units),
+    }
 
 
 class CompressorPosition(Position):

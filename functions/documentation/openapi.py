@@ -7,10 +7,11 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from functions.access import keys
-from functions.access.roles import RULES
+from functions.access.roles import ANYBODY, RULES
 from functions.documentation.examples import AN_ID, Schema, example
 from functions.limits.middleware import UNCOUNTED
 from functions.problems import MEDIA_TYPE, Problem, responses
+from functions.revalidation import REVALIDATED
 
 KEY_SCHEME: Final = {
     "type": "http",
@@ -44,11 +45,30 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components["schemas"] |= {**schema.pop("$defs"), Problem.__name__: schema}
     components["securitySchemes"]["api_key"] = KEY_SCHEME
     for path, methods in document["paths"].items():
-        for operation in methods.values():
+        for method, operation in methods.items():
             _say_who_may(operation)
+            if method == "get" and RULES[operation["operationId"]] != ANYBODY:
+                _say_that_it_can_be_held(operation)
             _say_what_may_go_wrong(operation, path)
             _show_examples(operation, path, components["schemas"])
     return document
+
+
+def _say_that_it_can_be_held(operation: dict[str, Any]) -> None:
+    operation.setdefault("parameters", []).append(
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "`ETag` of an answer that the client holds; where it is still good, the answer is a 304.",
+        }
+    )
+    operation["responses"]["200"]["headers"] = {
+        "ETag": {"description": "Tells this answer from any other to the same request.", "schema": {"type": "string"}},
+        "Cache-Control": {"schema": {"const": REVALIDATED}},
+    }
+    operation["responses"]["304"] = {"description": "The client holds the answer."}
 
 
 def _say_who_may(operation: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from functions.access import audit
 from functions.access.audit import Origin
@@ -30,6 +30,53 @@ REMEMBERED: Final = timedelta(days=7)
 """How long a repeat of a batch is known for one."""
 
 
+MAX_EXPORTED: Final = 50_000
+"""How many windows a file may hold: five years of hours. The Functions host sends no answer before it is whole."""
+
+
+class Windows(NamedTuple):
+    """Windows of a machine, and the time zone of its station."""
+
+    rows: Sequence[Mapping[Any, Any]]
+    timezone: str
+
+
+def export_windows(
+    connection: Read,
+    organization_id: OrganizationId,
+    *,
+    compressor_id: CompressorId,
+    window_type: WindowType,
+    tier: Tier,
+    period: tuple[datetime | None, datetime | None],
+) -> Windows:
+    """Return all windows whose end lies in the period, as `read_windows` does.
+
+    Raises:
+        ForbiddenError: the plan does not include the window type.
+        InvalidError: the period has no length, or more windows than a file may hold.
+        NotFoundError: this organization has no such machine.
+    """
+    found = read_windows(
+        connection,
+        organization_id,
+        compressor_id=compressor_id,
+        window_type=window_type,
+        tier=tier,
+        period=period,
+        resume_after=None,
+        limit=MAX_EXPORTED + 1,
+    )
+    if len(found.rows) > MAX_EXPORTED:
+        fits = f"{found.rows[MAX_EXPORTED - 1]['agg_timestamp']:%Y-%m-%dT%H:%M:%SZ}"
+        raise InvalidError(
+            f"the period has more than the {MAX_EXPORTED} windows that a file may hold; ask for it in parts, of which"
+            f" the first may end at {fits} and the next start there",
+            field="end",
+        )
+    return found
+
+
 def read_windows(
     connection: Read,
     organization_id: OrganizationId,
@@ -40,7 +87,7 @@ def read_windows(
     period: tuple[datetime | None, datetime | None],
     resume_after: datetime | None,
     limit: int,
-) -> Sequence[Mapping[Any, Any]]:
+) -> Windows:
     """Return up to `limit` windows whose end lies in the period: later than its start, up to its end.
 
     Raises:
@@ -52,9 +99,10 @@ def read_windows(
     start, end = period
     if start is not None and end is not None and start >= end:
         raise InvalidError("must be earlier than end", field="start")
-    if not queries.compressor_exists(connection, organization_id, compressor_id):
+    timezone = queries.find_timezone(connection, organization_id, compressor_id)
+    if timezone is None:
         raise NotFoundError("there is no such compressor")
-    return queries.list_windows(
+    rows = queries.list_windows(
         connection,
         organization_id,
         compressor_id,
@@ -63,6 +111,7 @@ def read_windows(
         until=end,
         limit=limit,
     )
+    return Windows(rows, timezone)
 
 
 @dataclass(frozen=True, slots=True)

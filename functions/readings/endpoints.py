@@ -1,28 +1,46 @@
 """Readings over HTTP: windows out, batches in."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, status
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response, status
 
 from functions import pagination
 from functions.access.caller import CurrentCaller, CurrentOrigin, IngestKey, ReadConnection
 from functions.application import CurrentApplication, Now
 from functions.envelope import LARGER_BODY
-from functions.pagination import DEFAULT_LIMIT, Cursor, Page
+from functions.pagination import DEFAULT_LIMIT, Cursor
 from functions.problems import responses
 from functions.readings import actions
 from functions.readings.actions import Batch
+from functions.readings.export import MEDIA_TYPES, STATION_TIMEZONE, FileFormat, file_name, write_csv
 from functions.readings.ingestion import Format
 from functions.readings.landing import open_landing
-from functions.readings.schemas import BATCH_BODY, Instant, Receipt, Window, WindowPosition
+from functions.readings.schemas import BATCH_BODY, Instant, Readings, Receipt, Window, WindowPosition, window_values
+from functions.selection import Selection, Units, selection
 from functions.stations.schemas import Identifier
+from functions.units import UnitSystem, measured, units_of
 from shared_code.database.tables.readings import WindowType
 from shared_code.identifiers import CompressorId
 
 router = APIRouter(tags=["readings"])
 
 MAX_BATCH_BYTES: Final = 10 * 1_048_576
+
+WindowFields = Annotated[Selection[Window], Depends(selection(Window))]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedWindows:
+    """Which windows a client asks for."""
+
+    window: Annotated[WindowType, Query(description="How much time each item covers.")] = WindowType.HOUR
+    start: Annotated[Instant | None, Query(description="Windows that end later than this.")] = None
+    end: Annotated[Instant | None, Query(description="Windows that end at this or earlier.")] = None
+
+
+Asked = Annotated[AskedWindows, Depends()]
 
 
 @router.get(
@@ -32,30 +50,84 @@ def list_readings(
     caller: CurrentCaller,
     connection: ReadConnection,
     compressor_id: Identifier,
-    window: Annotated[WindowType, Query(description="How much time each item covers.")] = WindowType.HOUR,
-    start: Annotated[Instant | None, Query(description="Windows that end later than this.")] = None,
-    end: Annotated[Instant | None, Query(description="Windows that end at this or earlier.")] = None,
+    fields: WindowFields,
+    asked: Asked,
+    units: Units = UnitSystem.US,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many items at most.")] = DEFAULT_LIMIT,
     cursor: Cursor = None,
-) -> Page[Window]:
+) -> Readings:
     """List a machine's windows of one type, the oldest first."""
     position = pagination.decode(cursor, WindowPosition)
-    rows = actions.read_windows(
+    found = actions.read_windows(
         connection,
         caller.organization_id,
         compressor_id=CompressorId(compressor_id),
-        window_type=window,
+        window_type=asked.window,
         tier=caller.subscription_tier,
-        period=(start, end),
+        period=(asked.start, asked.end),
         resume_after=position.agg_timestamp if position else None,
         limit=limit + 1,
     )
-    return pagination.page(
-        rows,
+    page = pagination.page(
+        found.rows,
         limit,
-        item=lambda row: Window.model_validate(dict(row)),
+        item=lambda row: fields.item(window_values(row, units)),
         position=lambda row: WindowPosition(agg_timestamp=row["agg_timestamp"]),
     )
+    return Readings.model_construct(
+        items=page.items, next=page.next, units=units_of(fields.fields, units), timezone=found.timezone
+    )
+
+
+@router.get(
+    "/compressors/{compressor_id}/readings/export",
+    operation_id="export_readings",
+    response_class=Response,
+    responses={
+        **responses(401, 403, 404, 422),
+        200: {
+            "description": "The file.",
+            "content": {
+                "text/csv": {"schema": {"type": "string"}},
+                MEDIA_TYPES[FileFormat.PARQUET]: {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+    },
+)
+def export_readings(
+    caller: CurrentCaller,
+    connection: ReadConnection,
+    compressor_id: Identifier,
+    fields: WindowFields,
+    asked: Asked,
+    written: Annotated[FileFormat, Query(alias="format", description="How the file is written.")] = FileFormat.CSV,
+    units: Units = UnitSystem.US,
+) -> Response:
+    """Download a machine's windows of one type as one file, the oldest first; up to 50,000 of them.
+
+    CSV has units in the heads of its columns, Parquet in the metadata of its fields (`unit`). Times are UTC; the
+    station's time zone is CSV's last column, and in Parquet's metadata (`station_timezone`). In CSV, text that a
+    spreadsheet would take for a formula has a `'` before it.
+    """
+    machine = CompressorId(compressor_id)
+    found = actions.export_windows(
+        connection,
+        caller.organization_id,
+        compressor_id=machine,
+        window_type=asked.window,
+        tier=caller.subscription_tier,
+        period=(asked.start, asked.end),
+    )
+    rows = [measured(row, units) for row in found.rows]
+    if written is FileFormat.CSV:
+        content = write_csv(rows, fields.fields, units, found.timezone)
+    else:
+        from functions.readings import parquet  # noqa: PLC0415 - Arrow takes time that other requests need not spend
+
+        about = {STATION_TIMEZONE: found.timezone, "units": units.value}
+        content = parquet.write_windows(rows, fields.fields, units_of(fields.fields, units), about)
+    attached = f'attachment; filename="{file_name(machine, asked.window, written)}"'
+    return Response(content, media_type=MEDIA_TYPES[written], headers={"Content-Disposition": attached})
 
 
 def batch_format(request: Request) -> Format:

@@ -110,6 +110,31 @@ def _array(name: str, values: list[Any]) -> pa.Array:
     return pa.array(values, pa.float64())
 
 
+def write_windows(
+    rows: Sequence[Mapping[str, Any]], fields: Sequence[str], units: Mapping[str, str], about: Mapping[str, str]
+) -> bytes:
+    """Return windows as a file; a column's unit is in its metadata as `unit`, what is `about` all in the schema's."""
+    columns = [
+        pa.field(name, _window_type(name), metadata={"unit": units[name]} if name in units else None) for name in fields
+    ]
+    values = [
+        pa.array([row[field.name] for row in rows], field.type, from_pandas=True)  # what is no number is null
+        for field in columns
+    ]
+    table = pa.table(values, schema=pa.schema(columns, dict(about)))
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    return file.getvalue()
+
+
+def _window_type(field: str) -> pa.DataType:
+    if field in {COMPRESSOR, "window_type"}:
+        return pa.string()
+    if field == "agg_timestamp":
+        return _INSTANT
+    return pa.int64() if field.endswith("readings") or field == "reading_count" else pa.float64()
+
+
 def receipt_of(content: bytes) -> bytes:
     """Return what the sender of a landing file is told."""
     return pq.read_metadata(pa.BufferReader(content)).metadata[RECEIPT]

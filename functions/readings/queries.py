@@ -4,23 +4,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import RowMapping, delete, insert, select
+from sqlalchemy import RowMapping, and_, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from shared_code.database.tables import compressor_metadata, reading_deliveries, sensor_readings_agg
+from shared_code.database.tables import compressor_metadata, reading_deliveries, sensor_readings_agg, station_locations
 from shared_code.database.tables.readings import WindowType
 from shared_code.database.transactions import Read, Write
 from shared_code.errors import ConflictError
 from shared_code.identifiers import CompressorId, OrganizationId
 
 
-def compressor_exists(connection: Read, organization_id: OrganizationId, compressor_id: CompressorId) -> bool:
-    """Return whether the organization has such a machine."""
-    machine = compressor_metadata
-    query = select(machine.c.compressor_id).where(
-        machine.c.organization_id == organization_id, machine.c.compressor_id == compressor_id
+def find_timezone(connection: Read, organization_id: OrganizationId, compressor_id: CompressorId) -> str | None:
+    """Return the time zone of a machine's station; None where the organization has no such machine."""
+    machine, station = compressor_metadata, station_locations
+    at = and_(station.c.organization_id == machine.c.organization_id, station.c.station_id == machine.c.station_id)
+    query = (
+        select(station.c.timezone)
+        .join_from(machine, station, at)
+        .where(machine.c.organization_id == organization_id, machine.c.compressor_id == compressor_id)
     )
-    return connection.execute(query).one_or_none() is not None
+    return connection.execute(query).scalar_one_or_none()
 
 
 def list_windows(

@@ -1,13 +1,16 @@
 """Shapes of aggregated readings, and of batches of readings that are delivered."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
-from functions.pagination import Position
+from functions.pagination import MeasuredPage, Position
 from functions.readings.ingestion import MAX_READINGS, Format
+from functions.selection import Sparse
+from functions.units import UnitSystem, measured
 from shared_code.database.tables.readings import WindowType
 from shared_code.readings import COMPRESSOR, OPERATING_HOURS, ORGANIZATION, REQUIRED_FIELDS, SENSORS, TIMESTAMP
 
@@ -28,11 +31,11 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601)]
 """An instant; a time without a zone is refused, for nobody can say which instant it means."""
 
 
-class Window(BaseModel):
+class Window(Sparse):
     """Readings of one machine over one window, which ends at `agg_timestamp` and does not include it.
 
-    Units: vibration mm/s RMS, temperature deg F (its rate deg F/h), pressure PSI, power HP, gas flow Mcf/day.
-    A value is null where the window has no usable reading of that sensor.
+    Units, unless others are asked for: vibration mm/s RMS, temperature deg F (its rate deg F/h), pressure PSI, power
+    HP, gas flow Mcf/day. A value is null where the window has no usable reading of that sensor.
     """
 
     compressor_id: str
@@ -59,6 +62,17 @@ class Window(BaseModel):
     reading_count: int
     missing_readings: int
     suspect_readings: int
+
+
+def window_values(row: Mapping[Any, Any], units: UnitSystem) -> dict[str, Any]:
+    """Return what a window says, of a row of `sensor_readings_agg`, in the units asked for."""
+    return {**measured(row, units), "window_type": WindowType(row["window_type"])}
+
+
+class Readings(MeasuredPage[Window]):
+    """A page of a machine's windows; `timezone` is that of its station, by whose clock nothing here is written."""
+
+    timezone: str
 
 
 class WindowPosition(Position):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Depends, Query, status
 
 from functions import pagination
 from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection
@@ -10,6 +10,7 @@ from functions.access.writes import WriteConnection, WriteRoute
 from functions.application import Now
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
+from functions.selection import Selection, selection
 from functions.stations import actions, queries
 from functions.stations.schemas import Identifier, NewStation, Station, StationChanges, StationPosition
 from shared_code.identifiers import StationId
@@ -25,6 +26,7 @@ def list_stations(
     connection: ReadConnection,
     *,
     include_retired: IncludeRetired = False,
+    fields: Annotated[Selection[Station], Depends(selection(Station))],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Station]:
@@ -40,7 +42,7 @@ def list_stations(
     return pagination.page(
         rows,
         limit,
-        item=lambda row: Station.model_validate(dict(row)),
+        item=fields.item,
         position=lambda row: StationPosition(station_id=row["station_id"]),
     )
 

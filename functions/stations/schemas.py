@@ -4,10 +4,11 @@ from functools import cache
 from typing import Annotated, Final, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from functions.bodies import ONE_LINE, Body, Latitude, Longitude, LongText, NewId, ShortText, Text
 from functions.pagination import Position
+from functions.selection import Sparse
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=ONE_LINE)]
 """A name that a customer gave to a station or a machine; control characters are none of it."""
@@ -64,7 +65,7 @@ class StationChanges(Body):
     retired: Literal[False] = Field(default=False, description="Send false to bring a retired station back.")
 
 
-class Station(BaseModel):
+class Station(Sparse):
     """Where machines stand; coordinates in degrees, elevation in feet."""
 
     station_id: str

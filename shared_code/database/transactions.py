@@ -2,15 +2,18 @@
 
 A connection's type says what it may do and for whom: `Read` and `Write` belong to one organization, which row-level
 security enforces from the first statement on; `JobWrite` belongs to the Spark job, which serves all of them.
+
+A transaction that may have written lets the version of each organization that it entered grow before it commits.
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import NewType
+from typing import Final, NewType
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Uuid, literal, select, text
 from sqlalchemy.exc import OperationalError, TimeoutError  # noqa: A004 - SQLAlchemy's: the pool is empty for too long
 
+from shared_code.database import versions
 from shared_code.database.engines import Database, Role
 from shared_code.errors import UnavailableError
 from shared_code.identifiers import OrganizationId
@@ -32,6 +35,7 @@ JobWrite = NewType("JobWrite", Connection)
 
 # Each setting ends with the transaction, so a pooled connection carries nothing to its next user.
 _SET = text("SELECT set_config(:name, :value, true)")
+_ENTERED: Final = "altaviz_entered"
 _READ_ONLY_AS = text(  # one round trip for both
     "SELECT set_config('transaction_read_only', 'on', true), set_config('app.organization_id', :organization_id, true)"
 )
@@ -51,6 +55,7 @@ def write(database: Database, organization_id: OrganizationId) -> Generator[Writ
     with _begun(database) as connection:
         _become(connection, organization_id)
         yield Write(connection)
+        _let_versions_grow(connection)
 
 
 @contextmanager
@@ -59,6 +64,7 @@ def sign_in(database: Database, *, issuer: str, tenant: str, object_id: str) -> 
     with _begun(database) as connection:
         _prove(connection, issuer, tenant, object_id)
         yield SignIn(connection)
+        _let_versions_grow(connection)
 
 
 @contextmanager
@@ -75,6 +81,7 @@ def key_holder(database: Database, digest: str) -> Generator[KeyHolder]:
     with _begun(database) as connection:
         connection.execute(_SET, {"name": "app.api_key_hash", "value": digest})
         yield KeyHolder(connection)
+        _let_versions_grow(connection)
 
 
 def identify(connection: Read | Write, *, issuer: str, tenant: str, object_id: str) -> SignIn:
@@ -87,6 +94,13 @@ def enter(connection: SignIn | KeyHolder, organization_id: OrganizationId) -> Wr
     """Go on, in the same transaction, as the organization that the identity or the key turned out to belong to."""
     _become(connection, organization_id)
     return Write(connection)
+
+
+def only_read(connection: Write) -> Read:
+    """Let a transaction write no more; what it has written so far is nothing that an organization's version tells."""
+    connection.execute(_SET, {"name": "transaction_read_only", "value": "on"})
+    connection.execution_options(**{_ENTERED: frozenset[OrganizationId]()})
+    return Read(connection)
 
 
 @contextmanager
@@ -159,3 +173,18 @@ def _prove(connection: Connection, issuer: str, tenant: str, object_id: str) -> 
 
 def _become(connection: Connection, organization_id: OrganizationId) -> None:
     connection.execute(_SET, {"name": "app.organization_id", "value": str(organization_id)})
+    connection.execution_options(**{_ENTERED: _entered(connection) | {organization_id}})
+
+
+def _entered(connection: Connection) -> frozenset[OrganizationId]:
+    return connection.get_execution_options().get(_ENTERED, frozenset())
+
+
+def _let_versions_grow(connection: Connection) -> None:
+    if not connection.in_transaction():  # it was undone
+        return
+    for organization_id in sorted(_entered(connection)):
+        _become(connection, organization_id)
+        whose = select(literal(organization_id, Uuid()).label("organization_id"))
+        for statement in versions.grow(whose, connection.dialect.name):
+            connection.execute(statement)

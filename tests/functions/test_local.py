@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from functions.__main__ import program
+from functions.local import listen
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECRET = "a secret of this test alone, no other"  # noqa: S105 - it guards nothing
@@ -89,3 +90,10 @@ def test_development_credentials_in_production_are_refused_in_one_sentence(monke
 
     assert ended.exit_code == 1
     assert ended.stderr == "error: DEV_CREDENTIALS_ENABLED must not be true where ALTAVIZ_ENVIRONMENT is production\n"
+
+
+def test_an_answer_does_not_wait_for_the_client_to_acknowledge_its_head() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -19,6 +19,7 @@ NAMES = (
     "ALTAVIZ_LANDING_CONNECTION_STRING",
     "DB_HOST",
     "DB_TYPE",
+    "REDIS_URL",
     "ENTRA_CLIENT_ID",
     "ENTRA_CLIENT_SECRET",
     "ENTRA_AUTHORITY",
@@ -130,6 +131,7 @@ def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         monkeypatch.setenv(name, "canary")
     monkeypatch.setenv("ACS_CONNECTION_STRING", "canary")
     monkeypatch.setenv("ACS_SENDER", "a@b.example")
+    monkeypatch.setenv("REDIS_URL", "rediss://:canary@cache.example")
     monkeypatch.setenv("ENTRA_CLIENT_ID", "altaviz")
 
     settings = read_settings(home=tmp_path)
@@ -157,6 +159,11 @@ def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         (
             {"ALTAVIZ_ENVIRONMENT": "production", "SMTP_HOST": "mail.example", "SMTP_STARTTLS": "false"},
             "SMTP_STARTTLS must not be false where ALTAVIZ_ENVIRONMENT is production",
+        ),
+        ({"REDIS_URL": "https://:canary@cache.example"}, "redis_url: .*must be a redis:// or rediss:// address$"),
+        (
+            {"ALTAVIZ_ENVIRONMENT": "production", "REDIS_URL": "redis://:canary@cache.example"},
+            "REDIS_URL must be a rediss:// address where ALTAVIZ_ENVIRONMENT is production$",
         ),
     ],
     ids=str,

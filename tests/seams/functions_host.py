@@ -75,6 +75,12 @@ class FunctionsHost:
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer | None:
         """Make one call as the front end hands it on; None where no function takes it."""
+        return asyncio.run(self.answer(method, path, headers=headers, body=body))
+
+    async def answer(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Answer | None:
+        """Make a call in the event loop that runs, as the host does with all of its calls."""
         url = f"https://altaviz.example{path}"
         target = urlsplit(url).path.lstrip("/")
         taken = (each for each in self.functions if method in each.methods and each.pattern.fullmatch(target))
@@ -86,11 +92,7 @@ class FunctionsHost:
         # Without Content-Length the host hands on no body.
         received = body if any(name.lower() == "content-length" for name in headers or {}) else b""
         request = func.HttpRequest(method, url, headers=headers, body=received)
-
-        async def run() -> func.HttpResponse:
-            return await function.call(request, invocation)
-
-        return Answer(function.name, invocation.invocation_id, asyncio.run(run()))
+        return Answer(function.name, invocation.invocation_id, await function.call(request, invocation))
 
 
 def _function(indexed: Function) -> Indexed:

@@ -6,7 +6,7 @@ checked every machine before.
 
 from enum import StrEnum
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Unicode, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Unicode, Uuid
 
 from shared_code.database.tables.metadata import DOCUMENT, DOUBLE, INSTANT, metadata, one_of, organization_id
 
@@ -59,6 +59,31 @@ sensor_readings_agg = Table(
     one_of("window_type", WindowType),
     Index(None, "organization_id", "window_type", "agg_timestamp"),
 )
+
+latest_readings = Table(
+    "latest_readings",
+    metadata,
+    *(
+        Column(
+            column.name,
+            column.type,
+            primary_key=column.primary_key and column.name != "agg_timestamp",
+            nullable=column.nullable,
+        )
+        for column in sensor_readings_agg.columns
+    ),
+    one_of("window_type", WindowType),
+)
+"""Of each machine and type the newest window, kept by the transaction that publishes windows: one row to read, where
+`sensor_readings_agg` would have to be asked for its newest."""
+
+organization_versions = Table(
+    "organization_versions",
+    metadata,
+    organization_id(foreign=False),
+    Column("version", BigInteger, nullable=False),
+)
+"""A number that grows with every transaction that changes what an organization may be shown; without a row it is 0."""
 
 data_quality_metrics = Table(
     "data_quality_metrics",

@@ -18,9 +18,11 @@ from shared_code.database.tables import (
     data_quality_metrics,
     idempotent_requests,
     invitations,
+    latest_readings,
     maintenance_events,
     metadata,
     ml_predictions,
+    organization_versions,
     organizations,
     reading_deliveries,
     sensor_readings_agg,
@@ -57,6 +59,13 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
     machine = {"organization_id": organization_id, "compressor_id": "COMP-001"}
     station = {"organization_id": organization_id, "station_id": "STATION-A"}
     somebody = uuid4()
+    window = machine | {
+        "window_type": "1hr",
+        "agg_timestamp": THEN,
+        "reading_count": 6,
+        "missing_readings": 0,
+        "suspect_readings": 0,
+    }
     return {
         organizations: {
             "id": organization_id,
@@ -150,14 +159,9 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "severity": "low",
             "cost_usd": Decimal("12.50"),
         },
-        sensor_readings_agg: machine
-        | {
-            "window_type": "1hr",
-            "agg_timestamp": THEN,
-            "reading_count": 6,
-            "missing_readings": 0,
-            "suspect_readings": 0,
-        },
+        sensor_readings_agg: window,
+        latest_readings: window,
+        organization_versions: {"organization_id": organization_id, "version": 1},
         data_quality_metrics: machine
         | {
             "metric_type": "accuracy",

@@ -34,6 +34,8 @@ TABLES = {
     "invitations",
     "audit_log",
     "idempotent_requests",
+    "latest_readings",
+    "organization_versions",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits"}
@@ -58,6 +60,7 @@ QUERY_PATHS = [
     ("compressor_metadata", "model"),
     ("sensor_readings_agg", "compressor_id", "window_type", "agg_timestamp"),
     ("sensor_readings_agg", "window_type", "agg_timestamp"),
+    ("latest_readings", "compressor_id", "window_type"),
     ("maintenance_events", "compressor_id", "event_date"),
     ("maintenance_events", "event_date"),
     ("alert_history", "alert_id"),

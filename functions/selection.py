@@ -1,0 +1,67 @@
+"""What a client may choose of an answer: the fields of its items, and the units of what is measured."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from functions.units import UnitSystem
+from shared_code.errors import InvalidError
+
+MAX_LENGTH: Final = 1000
+
+_UNITS: Final = "`us`: units as they are stored. `si`: kPa, deg C, kW and m3/day; vibration is mm/s in both."
+Units = Annotated[UnitSystem, Query(description=_UNITS)]
+UnitsIfAsked = Annotated[UnitSystem | None, Query(description=f"{_UNITS} With it the answer says its units.")]
+
+ModelT = TypeVar("ModelT", bound="Sparse")
+
+
+class Sparse(BaseModel):
+    """A shape of which a client may ask for some fields; all are there where it asks for none."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe it without required fields."""
+        described = handler(schema)
+        handler.resolve_ref_schema(described).pop("required", None)
+        return described
+
+
+@dataclass(frozen=True, slots=True)
+class Selection(Generic[ModelT]):
+    """The fields of a shape that an answer is to have."""
+
+    model: type[ModelT]
+    fields: tuple[str, ...]
+
+    def item(self, values: Mapping[Any, Any]) -> ModelT:
+        """Return an item of the chosen fields; `values` must be of the shape's types already."""
+        return self.model.model_construct(None, **{field: values[field] for field in self.fields})
+
+
+def selection(model: type[ModelT]) -> Callable[..., Selection[ModelT]]:
+    """Return a dependency that reads which fields of a shape the client asks for."""
+    every = tuple(model.model_fields)
+    names = ", ".join(every)
+
+    def selected(
+        fields: Annotated[
+            str | None,
+            Query(
+                max_length=MAX_LENGTH,
+                description=f"Only these fields, with commas between them: {names}.",
+                examples=[",".join(every[:2])],
+            ),
+        ] = None,
+    ) -> Selection[ModelT]:
+        asked = every if fields is None else tuple(dict.fromkeys(fields.split(",")))
+        if not set(every).issuperset(asked):
+            raise InvalidError(f"must be some of these, with commas between them: {names}", field="fields")
+        return Selection(model, asked)
+
+    return selected

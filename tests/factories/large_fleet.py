@@ -1,0 +1,77 @@
+"""A large organization: 1,000 machines with six weeks of hours, written by the database itself."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import text
+
+from shared_code.database import transactions
+from shared_code.database.engines import Database
+from shared_code.database.tables import sensor_readings_agg
+from shared_code.identifiers import OrganizationId
+
+MACHINES: Final = 1_000
+HOURS: Final = 1_000
+"""Six weeks: more than the month that is measured, and with MACHINES a million windows."""
+
+_STATIONS: Final = """
+    INSERT INTO station_locations (organization_id, station_id, station_name, latitude, longitude, timezone)
+    SELECT :organization_id, 'STATION-' || lpad(n::text, 2, '0'), 'Station ' || n, 30, -98, 'America/Chicago'
+    FROM generate_series(0, 49) AS n
+"""
+_COMPRESSORS: Final = """
+    INSERT INTO compressor_metadata (organization_id, compressor_id, model, horsepower, station_id)
+    SELECT :organization_id, 'COMP-' || lpad(n::text, 4, '0'), 'Ajax DPC-360', 1340,
+           'STATION-' || lpad((n % 50)::text, 2, '0')
+    FROM generate_series(0, :machines - 1) AS n
+"""
+_WINDOWS: Final = """
+    INSERT INTO sensor_readings_agg
+    SELECT :organization_id, 'COMP-' || lpad(m::text, 4, '0'), '1hr',
+           CAST(:end AS timestamptz) - (:hours - 1 - h) * interval '1 hour',
+           3 + m % 7 * 0.1, 0.2, 3.5 + m % 7 * 0.5, 2.5, 200, 2, 205, 1, 60, 1, 58, 1050, 10, 1070, 990, 1400, 20,
+           10000, 6, 0, 0
+    FROM generate_series(0, :machines - 1) AS m, generate_series(0, :hours - 1) AS h
+"""
+_LATEST: Final = """
+    INSERT INTO latest_readings
+    SELECT * FROM sensor_readings_agg WHERE organization_id = :organization_id AND agg_timestamp = :end
+"""
+_ALERTS: Final = """
+    INSERT INTO alert_history (organization_id, alert_id, compressor_id, alert_timestamp, alert_type, severity,
+                               message, acknowledged, resolved)
+    SELECT :organization_id, gen_random_uuid(), 'COMP-' || lpad((n % :machines)::text, 4, '0'),
+           CAST(:end AS timestamptz) - n * interval '1 minute', 'threshold_warning', 'warning', 'high', false,
+           n % 20 <> 0
+    FROM generate_series(0, 9999) AS n
+"""
+_AUDIT: Final = """
+    INSERT INTO audit_log (organization_id, id, occurred_at, action, details, actor_kind, actor_name)
+    SELECT :organization_id, gen_random_uuid(), CAST(:end AS timestamptz) - n * interval '1 minute', 'session.began',
+           '{}', 'system', 'Altaviz'
+    FROM generate_series(0, 19999) AS n
+"""
+TABLES: Final = (
+    "station_locations",
+    "compressor_metadata",
+    "sensor_readings_agg",
+    "latest_readings",
+    "alert_history",
+    "audit_log",
+)
+
+
+def fill(database: Database, organization_id: OrganizationId, *, end: datetime) -> None:
+    """Give an organization that has nothing a large fleet whose newest hour ends at `end`.
+
+    The windows are loaded as a restore would: in order of their key, and without their second index, which is made
+    again in one go. The database should be nobody else's.
+    """
+    values = {"organization_id": organization_id, "machines": MACHINES, "hours": HOURS, "end": end}
+    with transactions.owner(database) as connection:
+        by_time = next(iter(sensor_readings_agg.indexes))
+        by_time.drop(connection)
+        for statement in (_STATIONS, _COMPRESSORS, _WINDOWS, _LATEST, _ALERTS, _AUDIT):
+            connection.execute(text(statement), values)
+        by_time.create(connection)
+        connection.execute(text(f"ANALYZE {', '.join(TABLES)}"))
