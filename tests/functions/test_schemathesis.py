@@ -44,7 +44,7 @@ A_STATION = "STATION-A"
 def made_possible(case: Case) -> None:
     """Put what refers to something, or is given by the API, in the place of what no schema can tell from it."""
     query, headers = case.query or {}, case.headers or {}
-    for name in ("cursor", "start"):
+    for name in ("cursor", "fields", "start"):
         query.pop(name, None)
     for name in [name for name in headers if name.lower() == "idempotency-key"]:
         headers[name] = str(uuid4())
