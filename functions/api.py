@@ -1,9 +1,10 @@
 """The HTTP API, put together."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from functions import problems, revalidation
 from functions.access import endpoints as access
@@ -11,10 +12,12 @@ from functions.access import guards
 from functions.application import Application, Clock, utc_clock
 from functions.compressors import endpoints as compressors
 from functions.documentation import endpoints as documentation
-from functions.envelope import Envelope
+from functions.envelope import Envelope, Failures, Orderly
 from functions.fleet import endpoints as fleet
 from functions.health import endpoints as health
 from functions.kept_answers import open_kept_answers
+from functions.limits.limits import Limits
+from functions.limits.middleware import LimitAddresses
 from functions.organizations import endpoints as organizations
 from functions.readings import endpoints as readings
 from functions.settings import Settings
@@ -31,6 +34,22 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     organizations.router,
     documentation.router,
 )
+
+CROSS_ORIGIN: Final[dict[str, Any]] = {
+    "allow_credentials": False,  # a page elsewhere sends a bearer token; the cookie is for our own pages
+    "allow_methods": ("GET", "HEAD", "POST", "PATCH", "DELETE"),
+    "allow_headers": ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
+    "expose_headers": (
+        "ETag",
+        "Idempotency-Replayed",
+        "Location",
+        "RateLimit",
+        "RateLimit-Policy",
+        "Retry-After",
+        "X-Request-Id",
+    ),
+}
+"""What pages of the origins in CORS_ALLOWED_ORIGINS may ask and read."""
 
 
 def create_app(settings: Settings, database: Callable[[], Database], *, clock: Clock = utc_clock) -> FastAPI:
@@ -50,13 +69,20 @@ def create_app(settings: Settings, database: Callable[[], Database], *, clock: C
         redoc_url=None,
         redirect_slashes=False,
     )
+    limits = Limits(settings, database)
     answers = open_kept_answers(settings.cache)
-    app.state.application = Application(settings, database, clock, answers)
+    app.state.application = Application(settings, database, clock, limits, answers)
     problems.register(app)
     app.add_exception_handler(revalidation.AnswerKnownError, revalidation.known)
     for router in ROUTERS:
         app.include_router(router, prefix=problems.PREFIX)
     guards.refuse_unguarded(app)
     app.add_middleware(revalidation.Revalidation, kept=answers)
+    # From the inside out: a refusal and a failure, too, are answers that another site's page may read.
+    app.add_middleware(LimitAddresses, limits=limits, clock=clock)
+    app.add_middleware(Failures)
+    if settings.edge.cors_allowed_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.edge.cors_allowed_origins, **CROSS_ORIGIN)
     app.add_middleware(Envelope)
+    app.add_middleware(Orderly)
     return app

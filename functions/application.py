@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from functions.kept_answers import KeptAnswers
+from functions.limits.limits import Limits
 from functions.settings import Settings
 from shared_code.database.engines import Database
 
@@ -39,11 +40,12 @@ class OpenOnce:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The settings, the database (called to get it), the clock, and the answers that one application has kept."""
+    """The settings, the database (called to get it), the clock, the limits and the kept answers of one application."""
 
     settings: Settings
     database: Callable[[], Database]
     clock: Clock
+    limits: Limits
     answers: KeptAnswers
 
 

@@ -1,10 +1,12 @@
-"""The outermost layer: requests get an id and a limit, answers their security headers, and failures an answer."""
+"""The outermost layers: requests get an id and a limit, answers their security headers, and failures an answer."""
 
+import asyncio
 import logging
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import uuid4
 
+from anyio import CancelScope
 from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +26,34 @@ LARGER_BODY: Final = "x-max-body-bytes"
 logger = logging.getLogger(__name__)
 
 
+class Orderly:
+    """Wraps an ASGI application; a request that its server cancels ends in order before the cancellation goes on.
+
+    The server's cancellation strikes wherever the request waits, also for a thread that is just opening a transaction:
+    the transaction would be open, and nobody there to end it. So the request runs in a task of its own, which is told
+    to stop in a way that waits for threads at work.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        stop = CancelScope()
+
+        async def serve() -> None:
+            with stop:
+                await self.app(scope, receive, send)
+
+        serving = asyncio.create_task(serve())
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            stop.cancel()
+            await asyncio.shield(serving)
+            raise
+
+
 class Envelope:
     """Wraps an ASGI application; under Azure Functions the request's id is the invocation's."""
 
@@ -37,24 +67,42 @@ class Envelope:
             return
         request_id: str = scope.get("azure_functions.invocation_id") or str(uuid4())
         scope["state"] = {**(scope.get("state") or {}), "request_id": request_id}
-        started = False
 
         async def send_dressed(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 _dress(MutableHeaders(scope=message), request_id)
             await send(message)
 
+        await self.app(scope, _limited(receive, scope), send_dressed)
+
+
+class Failures:
+    """Wraps an ASGI application; a failure that nobody foresaw is logged, and its answer says nothing but its id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            await self.app(scope, _limited(receive, scope), send_dressed)
+            await self.app(scope, receive, send_noting)
         except Exception:
-            logger.exception("request %s failed", request_id)
+            logger.exception("request %s failed", scope["state"]["request_id"])
             if started:
                 raise  # half an answer is out; only breaking off can tell the client
             detail = "something went wrong here; quote the requestId when you report it"
             answer = problem(scope, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
-            await answer(scope, receive, send_dressed)
+            await answer(scope, receive, send)
 
 
 def _limited(receive: Receive, scope: Scope) -> Receive:

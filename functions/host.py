@@ -176,7 +176,7 @@ def client_address(scope: Scope) -> tuple[str, int] | None:
         return bracketed["host"], int(bracketed["port"] or 0)
     host, _, port = last.partition(":")
     # An IPv6 address without brackets has no port: all its colons are its own.
-    return (host, int(port)) if port.isdigit() else (last, 0)
+    return (host, int(port)) if port.isdecimal() else (last, 0)
 
 
 def _decodable(request: func.HttpRequest) -> func.HttpRequest:

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problems: the one place where a failure becomes an HTTP answer."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,12 +19,17 @@ from shared_code.errors import (
     ForbiddenError,
     InvalidError,
     NotFoundError,
+    TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "/api"
+UNAVAILABLE_SECONDS: Final = 5
+"""When to try again what depends on something that does not answer."""
+
+logger = logging.getLogger(__name__)
 
 _STATUS: Final[Mapping[type[AltavizError], HTTPStatus]] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
@@ -31,6 +37,7 @@ _STATUS: Final[Mapping[type[AltavizError], HTTPStatus]] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     InvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -102,10 +109,20 @@ async def _foreseen(request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
     if status is None:
         raise error
+    if isinstance(error, UnavailableError):
+        cause = type(error.__cause__).__name__  # its words may hold a secret
+        logger.error("request %s: %s (%s)", request.scope["state"]["request_id"], error, cause)
     field = error.field if isinstance(error, InvalidError) else None
     errors = [FieldError(field=field, message=str(error))] if field else None
-    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
-    return problem(request.scope, status, str(error), errors=errors, headers=headers)
+    return problem(request.scope, status, str(error), errors=errors, headers=_headers(error))
+
+
+def _headers(error: Exception) -> Mapping[str, str]:
+    if isinstance(error, UnauthorizedError):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, UnavailableError):
+        return {"Retry-After": str(UNAVAILABLE_SECONDS)}
+    return {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyRequestsError) else {}
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, TypeVar
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared_code.errors import SettingsError
 from shared_code.settings import HOME, DatabaseSettings, JobSettings, read
 
 MIN_SECRET_BYTES: Final = 32
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
@@ -41,7 +42,7 @@ class AccessSettings(BaseSettings):
     @field_validator("altaviz_public_url")
     @classmethod
     def _only_an_origin(cls, value: str) -> str:
-        if not re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?", value):
+        if not _ORIGIN.fullmatch(value):
             raise ValueError("must be like https://altaviz.example, in small letters, without a path")
         return value
 
@@ -61,7 +62,10 @@ class AccessSettings(BaseSettings):
 
 
 class MailSettings(BaseSettings):
-    """How e-mail is sent; without a host none is, and whoever would have been written to is told by the inviter."""
+    """How e-mail is sent: by a mail server, by Azure Communication Services, or not at all.
+
+    Without either, whoever would have been written to is told by the inviter.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -71,6 +75,43 @@ class MailSettings(BaseSettings):
     smtp_password: SecretStr | None = None
     smtp_from: str | None = None
     smtp_starttls: bool = True
+    acs_endpoint: str | None = None
+    acs_connection_string: SecretStr | None = None
+    acs_sender: str | None = None
+
+    @property
+    def by_azure(self) -> bool:
+        """Whether Azure Communication Services sends it."""
+        return self.acs_endpoint is not None or self.acs_connection_string is not None
+
+    @property
+    def sends(self) -> bool:
+        """Whether any can be sent."""
+        return self.by_azure or self.smtp_host is not None
+
+
+class EdgeSettings(BaseSettings):
+    """How much each may ask, and which other sites' pages may."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    altaviz_requests_per_minute: int = Field(default=60, ge=1, le=1_000_000)
+    """Of one client address, whoever is behind it."""
+    altaviz_requests_counted_in: Literal["memory", "sql"] | None = None
+    """None: in memory with the embedded database, which one program uses, and in SQL otherwise."""
+    cors_allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @field_validator("cors_allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(origin.strip() for origin in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("cors_allowed_origins")
+    @classmethod
+    def _exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(origin) for origin in value):
+            raise ValueError("must be origins such as https://web.example, with commas between them; never *")
+        return value
 
 
 _ABFSS: Final = re.compile(
@@ -137,6 +178,7 @@ class Settings:
     mail: MailSettings = field(default_factory=MailSettings)
     landing: LandingSettings = field(default_factory=LandingSettings)
     job: JobSettings = field(default_factory=JobSettings)
+    edge: EdgeSettings = field(default_factory=EdgeSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
 
 
@@ -153,6 +195,7 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
     mail = _attempt(MailSettings, complaints)
     landing = _attempt(LandingSettings, complaints)
     job = _attempt(JobSettings, complaints)
+    edge = _attempt(EdgeSettings, complaints)
     cache = _attempt(CacheSettings, complaints)
     if access is not None and database is not None:
         complaints += _contradictions(access, database)
@@ -162,17 +205,9 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
         complaints += _landing_contradictions(access, landing)
     if access is not None and cache is not None:
         complaints += _cache_contradictions(access, cache)
-    if (
-        complaints
-        or access is None
-        or database is None
-        or mail is None
-        or landing is None
-        or job is None
-        or cache is None
-    ):
+    if not (access and database and mail and landing and job and edge and cache) or complaints:
         raise SettingsError("; ".join(complaints))
-    return Settings(access, database, _session_key(access, home), mail, landing, job, cache)
+    return Settings(access, database, _session_key(access, home), mail, landing, job, edge, cache)
 
 
 def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) -> SettingsT | None:
@@ -202,6 +237,12 @@ def _contradictions(access: AccessSettings, database: DatabaseSettings) -> list[
 
 def _mail_contradictions(access: AccessSettings, mail: MailSettings) -> list[str]:
     found: list[str] = []
+    if mail.by_azure and mail.smtp_host is not None:
+        found.append("SMTP_HOST and ACS_ENDPOINT or ACS_CONNECTION_STRING must not be set together")
+    if mail.acs_endpoint is not None and mail.acs_connection_string is not None:
+        found.append("ACS_ENDPOINT and ACS_CONNECTION_STRING must not be set together")
+    if mail.by_azure and mail.acs_sender is None:
+        found.append("ACS_SENDER must be set where ACS_ENDPOINT or ACS_CONNECTION_STRING is")
     if mail.smtp_host is not None and mail.smtp_from is None:
         found.append("SMTP_FROM must be set where SMTP_HOST is")
     if mail.smtp_host is not None and not mail.smtp_starttls and access.altaviz_environment != "development":

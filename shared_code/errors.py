@@ -33,5 +33,13 @@ class UnavailableError(AltavizError):
     """Something that this depends on does not answer, or is not set up."""
 
 
+class TooManyRequestsError(AltavizError):
+    """More was asked than the caller may ask; `retry_after` is in seconds."""
+
+    def __init__(self, sentence: str, *, retry_after: int) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
 class SettingsError(AltavizError):
     """The program is not set up; the sentence names every setting to mend."""

@@ -108,6 +108,7 @@ def host(database: Database) -> Iterator[FunctionsHost]:
             ALTAVIZ_DATABASE_DIR=str(database.settings.data_dir),
             DEV_CREDENTIALS_ENABLED="true",
             DEV_CREDENTIALS_ALLOW_LIST="demo@altaviz.dev,rival@altaviz.dev",
+            ALTAVIZ_REQUESTS_PER_MINUTE="100000",
         )
     assert len(opened) == 1
     opened[0].dispose()

@@ -9,7 +9,8 @@ pooled connection in one, those that hold a connection would find no thread to f
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Final
+from datetime import datetime
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import Depends, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
@@ -21,7 +22,10 @@ from functions.access.audit import Origin
 from functions.access.keys import Key, PresentedKey
 from functions.access.roles import MACHINES_ONLY, PEOPLE_ONLY
 from functions.access.sessions import Session
-from functions.application import CurrentApplication, Now
+from functions.application import Application, CurrentApplication, Now
+from functions.billing.plans import plans
+from functions.limits.limits import refuse
+from functions.limits.middleware import note
 from shared_code.database import transactions
 from shared_code.database.transactions import Read, Write
 from shared_code.errors import ForbiddenError, UnauthorizedError
@@ -75,6 +79,21 @@ def presented_session(sent: Presented) -> Session:
 PresentedSession = Annotated[Session, Depends(presented_session)]
 
 
+async def not_refused_before(sent: Presented, application: CurrentApplication, now: Now) -> Session | PresentedKey:
+    """Let a session or key go on to the database, unless its organization had no request left a moment ago.
+
+    Raises:
+        TooManyRequestsError: it had none, and has none yet.
+    """
+    refusal = application.limits.find_refusal(_credential(sent), now=now)
+    if refusal is not None:
+        raise refuse(refusal)
+    return sent
+
+
+NotRefusedBefore = Annotated[Session | PresentedKey, Depends(not_refused_before)]
+
+
 def session_if_any(
     request: Request,
     application: CurrentApplication,
@@ -92,15 +111,24 @@ def session_if_any(
 SessionIfAny = Annotated[Session | None, Depends(session_if_any)]
 
 
+class Standpoint(NamedTuple):
+    """What an answer depends on besides the question: the organization's version, and the role or scopes."""
+
+    version: int
+    role_or_scopes: str
+
+
 @dataclass(frozen=True, slots=True)
 class Entered:
     """The transaction of a request, open for the organization of the session or key that it has confirmed."""
 
     connection: Read | Write
     caller: Session | Key
+    standpoint: Standpoint | None = None
+    """Of a request that reads."""
 
 
-def enter(request: Request, sent: Presented, application: CurrentApplication, now: Now) -> Iterator[Entered]:
+def enter(request: Request, sent: NotRefusedBefore, application: CurrentApplication, now: Now) -> Iterator[Entered]:
     """Open the one transaction of a request, read-only where its method is safe, and ask it whether the caller stands.
 
     Asking there costs a read no round trip of its own, and what ends a session ends it at once, in every instance.
@@ -118,33 +146,14 @@ def enter(request: Request, sent: Presented, application: CurrentApplication, no
                 yield Entered(entered, key)
             else:
                 reading = transactions.only_read(entered)
-                _expect(request, application, key, version, " ".join(sorted(key.scopes)))
-                yield Entered(reading, key)
+                yield Entered(reading, key, Standpoint(version, " ".join(sorted(key.scopes))))
         return
     begin = transactions.read if request.method in SAFE_METHODS else transactions.write
     with begin(database, sent.organization_id) as connection:
         session, version = actions.confirm(connection, sent, now=now)
         roles.require_role(operation_id(request), session.role)
-        if request.method in SAFE_METHODS:
-            _expect(request, application, session, version, session.role)
-        yield Entered(connection, session)
-
-
-def _expect(
-    request: Request, application: CurrentApplication, caller: Session | Key, version: int, role_or_scopes: str
-) -> None:
-    """Go no further where the answer is known.
-
-    Raises:
-        AnswerKnownError: it is.
-    """
-    standpoint = {
-        "organization_id": caller.organization_id,
-        "version": version,
-        "plan": caller.subscription_tier,
-        "role": role_or_scopes,
-    }
-    revalidation.expect(request, operation_id(request), application.answers, standpoint)
+        reads = request.method in SAFE_METHODS
+        yield Entered(connection, session, Standpoint(version, session.role) if reads else None)
 
 
 def operation_id(request: Request) -> str:
@@ -154,7 +163,59 @@ def operation_id(request: Request) -> str:
 
 
 # Below the fifteen connections that a pool of five may grow to: signing in and refreshing open their own.
-CurrentlyEntered = Annotated[Entered, Depends(enter, scope="function", max_concurrency=12)]
+_Confirmed = Annotated[Entered, Depends(enter, scope="function", max_concurrency=12)]
+
+
+async def within_quota(
+    request: Request, entered: _Confirmed, sent: Presented, application: CurrentApplication, now: Now
+) -> Entered:
+    """Count the request against the plan of the caller's organization, and let it pass while there is some left.
+
+    Raises:
+        TooManyRequestsError: there is none.
+    """
+    await _count(request, entered.caller, sent, application, now)
+    return entered
+
+
+async def _count(
+    request: Request, caller: Session | Key, sent: Session | PresentedKey, application: Application, now: datetime
+) -> None:
+    verdict = await application.limits.count_organization(
+        caller.organization_id,
+        plans()[caller.subscription_tier].requests_per_minute,
+        credential=_credential(sent),
+        now=now,
+    )
+    note(request.scope, verdict)
+    if not verdict.admitted:
+        raise refuse(verdict)
+
+
+def _credential(sent: Session | PresentedKey) -> str:
+    return sent.digest if isinstance(sent, PresentedKey) else str(sent.sid)
+
+
+def with_unknown_answer(
+    request: Request, entered: Annotated[Entered, Depends(within_quota)], application: CurrentApplication
+) -> Entered:
+    """Go no further where the answer is known; the request was counted like any other.
+
+    Raises:
+        AnswerKnownError: it is.
+    """
+    if entered.standpoint is not None:
+        standpoint = {
+            "organization_id": entered.caller.organization_id,
+            "version": entered.standpoint.version,
+            "plan": entered.caller.subscription_tier,
+            "role": entered.standpoint.role_or_scopes,
+        }
+        revalidation.expect(request, operation_id(request), application.answers, standpoint)
+    return entered
+
+
+CurrentlyEntered = Annotated[Entered, Depends(with_unknown_answer)]
 
 
 def current_caller(entered: CurrentlyEntered) -> Session | Key:
@@ -182,13 +243,17 @@ def open_read(entered: CurrentlyEntered) -> Read:
     return Read(entered.connection)
 
 
-def open_write(entered: CurrentlyEntered) -> Write:
-    """Return the request's transaction, to write in; that of a GET refuses."""
+def open_session_write(entered: CurrentlyEntered) -> Write:
+    """Return the request's transaction, for what ends the session that it came with.
+
+    Such a request takes no Idempotency-Key: a repeat would come with a session that has ended. All other writes are in
+    `functions.access.writes`.
+    """
     return Write(entered.connection)
 
 
 ReadConnection = Annotated[Read, Depends(open_read)]
-WriteConnection = Annotated[Write, Depends(open_write)]
+SessionWriteConnection = Annotated[Write, Depends(open_session_write)]
 
 
 def current_origin(request: Request) -> Origin:
@@ -199,7 +264,7 @@ def current_origin(request: Request) -> Origin:
 CurrentOrigin = Annotated[Origin, Depends(current_origin)]
 
 
-def ingest_key(request: Request, sent: Presented, application: CurrentApplication, now: Now) -> Key:
+def confirmed_key(request: Request, sent: NotRefusedBefore, application: CurrentApplication, now: Now) -> Key:
     """Return the key that may deliver readings, for an operation that needs no transaction while it takes them.
 
     Raises:
@@ -212,6 +277,22 @@ def ingest_key(request: Request, sent: Presented, application: CurrentApplicatio
         key, entered, _ = actions.admit_key(holder, sent, now=now)
         roles.require_scope(operation_id(request), key)
         transactions.only_read(entered)
+    return key
+
+
+async def ingest_key(
+    request: Request,
+    key: Annotated[Key, Depends(confirmed_key)],
+    sent: Presented,
+    application: CurrentApplication,
+    now: Now,
+) -> Key:
+    """Return the key that may deliver readings, while its organization has a request left.
+
+    Raises:
+        TooManyRequestsError: it has none.
+    """
+    await _count(request, key, sent, application, now)
     return key
 
 

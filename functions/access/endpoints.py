@@ -12,7 +12,7 @@ from functions.access.caller import (
     PresentedSession,
     ReadConnection,
     SessionIfAny,
-    WriteConnection,
+    SessionWriteConnection,
 )
 from functions.access.schemas import DevelopmentSignIn, MyOrganization, OrganizationChoice, SignedIn
 from functions.access.sessions import Session
@@ -103,7 +103,7 @@ def get_session(session: CurrentSession) -> Session:
 @router.post("/session", operation_id="switch_organization", responses=responses(401, 403, 404, 422))
 def switch_organization(
     session: CurrentSession,
-    connection: WriteConnection,
+    connection: SessionWriteConnection,
     request: Request,
     response: Response,
     application: CurrentApplication,

@@ -6,8 +6,9 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from functions.access import caller
+from functions.access import caller, writes
 from functions.access.roles import ANYBODY, MEMBERS, RULES
+from functions.access.writes import WriteRoute
 
 
 def refuse_unguarded(app: FastAPI) -> None:
@@ -26,6 +27,10 @@ def _check(route: APIRoute) -> None:
     if name not in RULES:
         raise ValueError(f"{name}: has no row in functions/access/roles.py")
     rule, asked = RULES[name], set(_calls(route.dependant))
+    if writes.open_write in asked and not isinstance(route, WriteRoute):
+        raise ValueError(
+            f"{name}: writes, and its router does not keep what it answers; see functions/access/writes.py"
+        )
     if rule == ANYBODY:
         if caller.enter in asked:
             raise ValueError(f"{name}: wants to know who asks, and its row says that anybody may")

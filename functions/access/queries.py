@@ -1,16 +1,18 @@
 """SQL of sign-in, sessions, and keys that are presented."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import RowMapping, and_, case, delete, func, insert, null, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from functions.access.sessions import LIFETIME, LONGEST, REFRESH_GRACE, Session
 from shared_code.database.tables import (
     api_keys,
     audit_log,
+    idempotent_requests,
     organization_versions,
     organizations,
     sessions,
@@ -21,6 +23,8 @@ from shared_code.database.tables.organizations import SubscriptionStatus, Tier, 
 from shared_code.database.transactions import Attempt, KeyHolder, Read, SignIn, Write
 from shared_code.errors import ConflictError
 from shared_code.identifiers import OrganizationId, UserId
+
+FORGOTTEN_AT_ONCE: Final = 100
 
 _VERSION = func.coalesce(organization_versions.c.version, 0).label("version")
 
@@ -287,6 +291,70 @@ def record_key_use(connection: Write, organization_id: OrganizationId, key_id: U
 def add_audit_entry(connection: Write, organization_id: OrganizationId, values: dict[str, Any]) -> None:
     """Add an entry to the audit log."""
     connection.execute(insert(audit_log).values(organization_id=organization_id, **values))
+
+
+class KnownRequest(NamedTuple):
+    """A request that came with an Idempotency-Key, and what it was told, sealed."""
+
+    fingerprint: str
+    answer: bytes | None
+
+
+def claim_request(
+    connection: Write,
+    organization_id: OrganizationId,
+    key_hash: str,
+    *,
+    fingerprint: str,
+    expires_at: datetime,
+    now: datetime,
+) -> bool:
+    """Note a request under its key; false where one is noted that has not run out.
+
+    Where another transaction is just noting one, this waits for its end.
+    """
+    values = {"fingerprint": fingerprint, "expires_at": expires_at, "answer": null()}
+    statement = upsert(idempotent_requests).values(organization_id=organization_id, key_hash=key_hash, **values)
+    claimed = statement.on_conflict_do_update(
+        index_elements=["organization_id", "key_hash"], set_=values, where=idempotent_requests.c.expires_at <= now
+    )
+    return connection.execute(claimed.returning(idempotent_requests.c.key_hash)).one_or_none() is not None
+
+
+def get_request(connection: Write, organization_id: OrganizationId, key_hash: str) -> KnownRequest:
+    """Return what is noted under a key."""
+    noted = idempotent_requests.c
+    query = select(noted.fingerprint, noted.answer).where(
+        noted.organization_id == organization_id, noted.key_hash == key_hash
+    )
+    return KnownRequest(*connection.execute(query).one())
+
+
+def keep_answer(connection: Write, organization_id: OrganizationId, key_hash: str, answer: bytes) -> None:
+    """Keep what a request under a key was told."""
+    noted = idempotent_requests.c
+    connection.execute(
+        update(idempotent_requests)
+        .where(noted.organization_id == organization_id, noted.key_hash == key_hash)
+        .values(answer=answer)
+    )
+
+
+def forget_requests(connection: Write, organization_id: OrganizationId, *, before: datetime) -> None:
+    """Forget some of the organization's requests that have run out: a few for each that is new, and none twice."""
+    noted = idempotent_requests.c
+    old = (
+        select(noted.key_hash)
+        .where(noted.organization_id == organization_id, noted.expires_at <= before)
+        .limit(FORGOTTEN_AT_ONCE)
+        .with_for_update(skip_locked=True)
+        .cte()  # a subquery would be asked anew for each row, and would delete them all
+    )
+    connection.execute(
+        delete(idempotent_requests).where(
+            noted.organization_id == organization_id, noted.key_hash.in_(select(old.c.key_hash))
+        )
+    )
 
 
 # organization-free: nobody has proven yet who they are

@@ -22,6 +22,7 @@ class Plan(BaseModel):
     max_compressors: int | None
     windows: tuple[WindowType, ...]
     retention_days: int
+    requests_per_minute: int
     predictions: bool
 
 

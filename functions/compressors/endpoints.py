@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, status
 
 from functions import pagination
-from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection, WriteConnection
+from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection
+from functions.access.writes import WriteConnection, WriteRoute
 from functions.application import Now
 from functions.compressors import actions, queries
 from functions.compressors.health import Health
@@ -26,7 +27,7 @@ from functions.stations.schemas import Identifier
 from functions.units import UnitSystem, measured, units_of
 from shared_code.identifiers import CompressorId, StationId
 
-router = APIRouter(prefix="/compressors", tags=["compressors"])
+router = APIRouter(prefix="/compressors", tags=["compressors"], route_class=WriteRoute)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from functions.access.keys import Scope
 from functions.access.queries import KnownUser, Person
 from functions.access.roles import RANKS
 from functions.access.sessions import Session
+from functions.mail import send
 from functions.organizations import mail, queries
 from functions.settings import Settings
 from shared_code.database import transactions
@@ -267,9 +268,9 @@ def create_invitation(
     token = invitations.sign(organization_id, invited["id"], expires_at=expires_at, key=settings.session_key)
     # Behind the # it reaches no server and no log before the page that it opens sends it on purpose.
     link = f"{settings.access.altaviz_public_url}/invitations/accept#token={token}"
-    if settings.mail.smtp_host is None:
+    if not settings.mail.sends:
         return invited, link
-    mail.send_invitation(settings.mail, invited, organization_name=by.organization_name, link=link)
+    send(settings.mail, mail.invitation(invited, organization_name=by.organization_name, link=link))
     return invited, None
 
 

@@ -9,8 +9,15 @@ from fastapi import APIRouter, Request, Response, status
 
 from functions import pagination
 from functions.access import cookies
-from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection, WriteConnection
+from functions.access.caller import (
+    CurrentCaller,
+    CurrentOrigin,
+    CurrentSession,
+    ReadConnection,
+    SessionWriteConnection,
+)
 from functions.access.schemas import SignedIn
+from functions.access.writes import WriteConnection, WriteRoute
 from functions.application import CurrentApplication, Now
 from functions.organizations import actions, queries
 from functions.organizations.schemas import (
@@ -34,7 +41,7 @@ from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
 from shared_code.identifiers import UserId
 
-router = APIRouter(tags=["organization"])
+router = APIRouter(tags=["organization"], route_class=WriteRoute)
 
 
 @router.get("/organization/api-keys", operation_id="list_api_keys", responses=responses(401, 403, 422))
@@ -224,7 +231,7 @@ def revoke_invitation(
 @router.post("/invitations/accept", operation_id="accept_invitation", responses=responses(401, 403, 404, 409, 422))
 def accept_invitation(
     session: CurrentSession,
-    connection: WriteConnection,
+    connection: SessionWriteConnection,
     request: Request,
     response: Response,
     application: CurrentApplication,

@@ -103,7 +103,7 @@ _READING: Final[dict[str, Any]] = {
     "suction_pressure_psi": 60.2,
     "discharge_pressure_psi": 1049.0,
     "horsepower_consumption": 1402.0,
-    "gas_flow_mcf": None,
+    "gas_flow_mcf": 10000.0,
     OPERATING_HOURS: 20144.5,
 }
 

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, status
 
 from functions import pagination
-from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection, WriteConnection
+from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection
+from functions.access.writes import WriteConnection, WriteRoute
 from functions.application import Now
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
@@ -14,7 +15,7 @@ from functions.stations import actions, queries
 from functions.stations.schemas import Identifier, NewStation, Station, StationChanges, StationPosition
 from shared_code.identifiers import StationId
 
-router = APIRouter(prefix="/stations", tags=["stations"])
+router = APIRouter(prefix="/stations", tags=["stations"], route_class=WriteRoute)
 
 IncludeRetired = Annotated[bool, Query(description="Also list what is retired.")]
 

@@ -2,12 +2,17 @@
 
 from enum import StrEnum
 from threading import Lock
+from typing import Any, Final
 
 from sqlalchemy import URL, Engine, create_engine
 
 from shared_code.database.embedded import PORT, SUPERUSER, EmbeddedServer
 from shared_code.errors import SettingsError
 from shared_code.settings import DatabaseSettings
+
+COUNTING_CONNECTIONS: Final = 4
+CONNECT_TIMEOUT: Final = 10
+"""Seconds that a server may take to answer a new connection."""
 
 
 class Role(StrEnum):
@@ -29,6 +34,7 @@ class Database:
             raise SettingsError(f"DB_TYPE={settings.db_type} is not available in this build; use postgresql")
         self.settings = settings
         self._engines: dict[Role, Engine] = {}
+        self._counting: Engine | None = None
         self._making = Lock()
         self._server = EmbeddedServer(settings.data_dir) if settings.embedded else None
 
@@ -41,14 +47,22 @@ class Database:
         """Return the engine that works as this role."""
         with self._making:  # two threads that ask first would each make a pool, and one would never be closed
             if role not in self._engines:
-                self._engines[role] = create_engine(
-                    self._url(role),
-                    pool_size=self.settings.pool_size,
-                    pool_pre_ping=not self.settings.embedded,
-                    connect_args={"options": "-c timezone=UTC"},
-                    hide_parameters=True,  # an error must not show whose data it was about
-                )
+                self._engines[role] = self._make(role, pool_size=self.settings.pool_size)
             return self._engines[role]
+
+    def counting_engine(self) -> Engine:
+        """Return the engine that counts requests, which must never wait behind the work of those it counts."""
+        with self._making:
+            if self._counting is None:
+                self._counting = self._make(
+                    Role.APP,
+                    options="-c statement_timeout=500",
+                    pool_size=COUNTING_CONNECTIONS,
+                    max_overflow=0,
+                    pool_timeout=1,
+                    isolation_level="AUTOCOMMIT",
+                )
+            return self._counting
 
     def dispose(self) -> None:
         """Close every connection, and stop the embedded server if nobody else uses it."""
@@ -56,8 +70,20 @@ class Database:
             for engine in self._engines.values():
                 engine.dispose()
             self._engines.clear()
+            if self._counting is not None:
+                self._counting.dispose()
+                self._counting = None
         if self._server is not None:
             self._server.stop()
+
+    def _make(self, role: Role, *, options: str = "", **pool: Any) -> Engine:  # noqa: ANN401 - SQLAlchemy's
+        return create_engine(
+            self._url(role),
+            pool_pre_ping=not self.settings.embedded,
+            connect_args={"options": f"-c timezone=UTC {options}", "connect_timeout": CONNECT_TIMEOUT},
+            hide_parameters=True,  # an error must not show whose data it was about
+            **pool,
+        )
 
     def _url(self, role: Role) -> URL:
         settings = self.settings

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from typing import Final, NewType
 
 from sqlalchemy import Connection, Uuid, literal, select, text
+from sqlalchemy.exc import OperationalError, TimeoutError  # noqa: A004 - SQLAlchemy's: the pool is empty for too long
 
 from shared_code.database import versions
 from shared_code.database.engines import Database, Role
+from shared_code.errors import UnavailableError
 from shared_code.identifiers import OrganizationId
 
 Read = NewType("Read", Connection)
@@ -26,6 +28,8 @@ Attempt = NewType("Attempt", Connection)
 """A transaction that sees the one sign-in whose state the browser brings, and no person yet."""
 KeyHolder = NewType("KeyHolder", Connection)
 """A transaction that sees the one API key that its holder has sent, and no organization yet."""
+Counting = NewType("Counting", Connection)
+"""A connection that counts requests, whoever sent them; each statement stands alone."""
 JobWrite = NewType("JobWrite", Connection)
 """A transaction of the Spark job, over all organizations."""
 
@@ -40,7 +44,7 @@ _READ_ONLY_AS = text(  # one round trip for both
 @contextmanager
 def read(database: Database, organization_id: OrganizationId) -> Generator[Read]:
     """Open a read-only transaction of one organization."""
-    with database.engine(Role.APP).connect() as connection, connection.begin():
+    with _begun(database) as connection:
         connection.execute(_READ_ONLY_AS, {"organization_id": str(organization_id)})
         yield Read(connection)
 
@@ -48,7 +52,7 @@ def read(database: Database, organization_id: OrganizationId) -> Generator[Read]
 @contextmanager
 def write(database: Database, organization_id: OrganizationId) -> Generator[Write]:
     """Open a transaction of one organization; it commits when the block ends well, and is undone otherwise."""
-    with database.engine(Role.APP).begin() as connection:
+    with _begun(database) as connection:
         _become(connection, organization_id)
         yield Write(connection)
         _let_versions_grow(connection)
@@ -57,7 +61,7 @@ def write(database: Database, organization_id: OrganizationId) -> Generator[Writ
 @contextmanager
 def sign_in(database: Database, *, issuer: str, tenant: str, object_id: str) -> Generator[SignIn]:
     """Open a transaction for an identity that has just been proven."""
-    with database.engine(Role.APP).begin() as connection:
+    with _begun(database) as connection:
         _prove(connection, issuer, tenant, object_id)
         yield SignIn(connection)
         _let_versions_grow(connection)
@@ -66,7 +70,7 @@ def sign_in(database: Database, *, issuer: str, tenant: str, object_id: str) -> 
 @contextmanager
 def sign_in_attempt(database: Database, state_hash: str) -> Generator[Attempt]:
     """Open a transaction for whoever brings the state of this hash."""
-    with database.engine(Role.APP).begin() as connection:
+    with _begun(database) as connection:
         connection.execute(_SET, {"name": "app.sign_in_state_hash", "value": state_hash})
         yield Attempt(connection)
 
@@ -74,7 +78,7 @@ def sign_in_attempt(database: Database, state_hash: str) -> Generator[Attempt]:
 @contextmanager
 def key_holder(database: Database, digest: str) -> Generator[KeyHolder]:
     """Open a transaction for whoever has sent the API key of this digest."""
-    with database.engine(Role.APP).begin() as connection:
+    with _begun(database) as connection:
         connection.execute(_SET, {"name": "app.api_key_hash", "value": digest})
         yield KeyHolder(connection)
         _let_versions_grow(connection)
@@ -97,6 +101,13 @@ def only_read(connection: Write) -> Read:
     connection.execute(_SET, {"name": "transaction_read_only", "value": "on"})
     connection.execution_options(**{_ENTERED: frozenset[OrganizationId]()})
     return Read(connection)
+
+
+@contextmanager
+def counting(database: Database) -> Generator[Counting]:
+    """Take a connection that only counts requests: each statement is kept at once, and nothing else waits for it."""
+    with database.counting_engine().connect() as connection:
+        yield Counting(connection)
 
 
 @contextmanager
@@ -138,6 +149,21 @@ def ping(database: Database) -> None:
     """
     with database.engine(Role.APP).connect() as connection:
         connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def _begun(database: Database) -> Generator[Connection]:
+    """Open a transaction of the API's.
+
+    Raises:
+        UnavailableError: no connection is to be had; nothing was done, and the same may be tried again.
+    """
+    try:
+        connection = database.engine(Role.APP).connect()
+    except (OperationalError, TimeoutError) as failure:
+        raise UnavailableError("the database does not answer; try again later") from failure
+    with connection, connection.begin():
+        yield connection
 
 
 def _prove(connection: Connection, issuer: str, tenant: str, object_id: str) -> None:

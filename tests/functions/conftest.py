@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from functions.access import sessions
 from functions.api import create_app
-from functions.settings import AccessSettings, Settings
+from functions.settings import AccessSettings, EdgeSettings, Settings
 from shared_code.database.engines import Database
 from tests.factories.fleet import Customer, a_session
 from tests.seams.api_client import ApiClient
@@ -29,7 +29,9 @@ def settings(database: Database) -> Settings:
         dev_credentials_enabled=True,
         dev_credentials_allow_list=frozenset({"demo@altaviz.dev", "rival@altaviz.dev", "new@altaviz.dev"}),
     )
-    return Settings(access, database.settings, KEY)
+    # The clock stands still, so what is spent never comes back.
+    edge = EdgeSettings(altaviz_requests_per_minute=100_000)
+    return Settings(access, database.settings, KEY, edge=edge)
 
 
 @pytest.fixture

@@ -1,14 +1,20 @@
 """Rules that hold for every operation, whichever they are."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from socket import create_server
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from functions.api import create_app
 from functions.envelope import SECURITY_HEADERS
+from functions.settings import Settings
 from shared_code.database.engines import Database
 from tests.factories.fleet import Customer, a_customer
+from tests.functions.conftest import NOW
 from tests.seams.api_client import ApiClient
 from tests.seams.operations import described, of_nothing
 
@@ -141,3 +147,25 @@ def test_an_odd_id_is_no_machine(
     signed_in: Callable[[Customer], ApiClient], database: Database, compressor_id: str
 ) -> None:
     assert signed_in(a_customer(database)).get(f"/api/compressors/{compressor_id}/readings").status_code == 404
+
+
+def test_without_a_database_what_needs_it_is_a_503_that_may_be_tried_again(
+    settings: Settings, database: Database, signed_in: Callable[[Customer], ApiClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    with create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    away = database.settings.model_copy(update={"host": "127.0.0.1", "port": port, "password": SecretStr("canary")})
+    nowhere = Database(away)
+    client = signed_in(a_customer(database))
+    cut_off = replace(client, app=create_app(settings, lambda: nowhere, clock=lambda: NOW))
+
+    answers = [cut_off.get("/api/fleet"), cut_off.post("/api/auth/refresh"), cut_off.get("/api/auth/entra/callback")]
+
+    assert [answer.status_code for answer in answers] == [503, 503, 401]
+    for answer in answers[:2]:
+        assert_problem(answer)
+        assert int(answer.headers["Retry-After"]) > 0
+        assert str(port) not in answer.text
+    assert cut_off.get("/api/health").status_code == 200
+    assert "the database does not answer" in caplog.text
+    assert "canary" not in caplog.text

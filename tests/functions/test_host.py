@@ -97,10 +97,11 @@ def test_the_same_address_with_other_methods_is_another_function() -> None:
         (["[2001:db8::1]"], ("2001:db8::1", 0)),
         (["2001:db8::1"], ("2001:db8::1", 0)),
         (["junk:junk"], ("junk:junk", 0)),
+        (["203.0.113.7:\xb2"], ("203.0.113.7:\xb2", 0)),
     ],
 )
 def test_the_client_is_the_last_hop_without_its_port(forwarded: list[str], client: tuple[str, int] | None) -> None:
-    headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+    headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
 
     assert client_address({"type": "http", "headers": headers}) == client
 

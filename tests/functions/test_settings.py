@@ -13,6 +13,9 @@ NAMES = (
     "DEV_CREDENTIALS_ENABLED",
     "DEV_CREDENTIALS_ALLOW_LIST",
     "ALTAVIZ_LANDING",
+    "ALTAVIZ_REQUESTS_PER_MINUTE",
+    "ALTAVIZ_REQUESTS_COUNTED_IN",
+    "CORS_ALLOWED_ORIGINS",
     "ALTAVIZ_LANDING_CONNECTION_STRING",
     "DB_HOST",
     "DB_TYPE",
@@ -20,6 +23,9 @@ NAMES = (
     "ENTRA_CLIENT_ID",
     "ENTRA_CLIENT_SECRET",
     "ENTRA_AUTHORITY",
+    "ACS_ENDPOINT",
+    "ACS_CONNECTION_STRING",
+    "ACS_SENDER",
     "SMTP_HOST",
     "SMTP_FROM",
     "SMTP_STARTTLS",
@@ -123,6 +129,8 @@ def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("SESSION_SECRET", "canary" * 6)
     for name in ("DB_PASSWORD", "SMTP_PASSWORD", "ENTRA_CLIENT_SECRET", "ALTAVIZ_LANDING_CONNECTION_STRING"):
         monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("ACS_CONNECTION_STRING", "canary")
+    monkeypatch.setenv("ACS_SENDER", "a@b.example")
     monkeypatch.setenv("REDIS_URL", "rediss://:canary@cache.example")
     monkeypatch.setenv("ENTRA_CLIENT_ID", "altaviz")
 
@@ -138,6 +146,15 @@ def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ({"ENTRA_CLIENT_ID": "altaviz"}, "ENTRA_CLIENT_ID and ENTRA_CLIENT_SECRET must be set together"),
         ({"ENTRA_CLIENT_SECRET": "canary"}, "ENTRA_CLIENT_ID and ENTRA_CLIENT_SECRET must be set together"),
         ({"ENTRA_AUTHORITY": "http://login.example"}, "entra_authority: .*must be an https:// address"),
+        (
+            {"SMTP_HOST": "mail.example", "SMTP_FROM": "a@b.example", "ACS_ENDPOINT": "https://x.example"},
+            "SMTP_HOST and ACS_ENDPOINT or ACS_CONNECTION_STRING must not be set together",
+        ),
+        (
+            {"ACS_CONNECTION_STRING": "canary", "ACS_ENDPOINT": "https://x.example", "ACS_SENDER": "a@b.example"},
+            "ACS_ENDPOINT and ACS_CONNECTION_STRING must not be set together",
+        ),
+        ({"ACS_ENDPOINT": "https://x.example"}, "ACS_SENDER must be set where"),
         ({"SMTP_HOST": "mail.example"}, "SMTP_FROM must be set where SMTP_HOST is"),
         (
             {"ALTAVIZ_ENVIRONMENT": "production", "SMTP_HOST": "mail.example", "SMTP_STARTTLS": "false"},
@@ -158,4 +175,42 @@ def test_what_does_not_go_together_is_named(
         monkeypatch.setenv(name, value)
 
     with pytest.raises(SettingsError, match=complaint):
+        read_settings(home=tmp_path)
+
+
+def test_by_default_an_address_has_sixty_requests_and_no_other_site_any(tmp_path: Path) -> None:
+    edge = read_settings(home=tmp_path).edge
+
+    assert (edge.altaviz_requests_per_minute, edge.altaviz_requests_counted_in) == (60, None)
+    assert edge.cors_allowed_origins == ()
+
+
+def test_allowed_origins_are_exact(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CORS_ALLOWED_ORIGINS", "https://web.example, http://127.0.0.1:3000")
+
+    assert read_settings(home=tmp_path).edge.cors_allowed_origins == ("https://web.example", "http://127.0.0.1:3000")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CORS_ALLOWED_ORIGINS", "*"),
+        ("CORS_ALLOWED_ORIGINS", "https://web.example,*"),
+        ("CORS_ALLOWED_ORIGINS", "https://*.example"),
+        ("CORS_ALLOWED_ORIGINS", "https://web.example/"),
+        ("CORS_ALLOWED_ORIGINS", "null"),
+        ("CORS_ALLOWED_ORIGINS", "web.example"),
+        ("CORS_ALLOWED_ORIGINS", "https://web.example,"),
+        ("ALTAVIZ_REQUESTS_PER_MINUTE", "0"),
+        ("ALTAVIZ_REQUESTS_PER_MINUTE", "-1"),
+        ("ALTAVIZ_REQUESTS_PER_MINUTE", "many"),
+        ("ALTAVIZ_REQUESTS_COUNTED_IN", "nowhere"),
+    ],
+)
+def test_a_wrong_limit_or_origin_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=name.lower()):
         read_settings(home=tmp_path)

@@ -1,10 +1,11 @@
 """The SQL tables. Every tenant table has `organization_id` first in its key."""
 
-from shared_code.database.tables.access import api_keys, audit_log, sessions, sign_in_attempts
+from shared_code.database.tables.access import api_keys, audit_log, idempotent_requests, sessions, sign_in_attempts
 from shared_code.database.tables.alerts import alert_history
 from shared_code.database.tables.billing import billing_events
 from shared_code.database.tables.deliveries import reading_deliveries
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
+from shared_code.database.tables.limits import rate_limits
 from shared_code.database.tables.metadata import metadata
 from shared_code.database.tables.organizations import invitations, organizations, users
 from shared_code.database.tables.predictions import ml_predictions
@@ -27,6 +28,7 @@ __all__ = [
     "compressor_metadata",
     "data_quality_metrics",
     "etl_runs",
+    "idempotent_requests",
     "invitations",
     "latest_readings",
     "maintenance_events",
@@ -34,6 +36,7 @@ __all__ = [
     "ml_predictions",
     "organization_versions",
     "organizations",
+    "rate_limits",
     "reading_deliveries",
     "sensor_readings_agg",
     "sessions",

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index, String, Table, Unicode, UniqueConstraint, Uuid
+from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, String, Table, Unicode, UniqueConstraint, Uuid
 
 from shared_code.database.tables.metadata import DOCUMENT, INSTANT, metadata, one_of, organization_id
 
@@ -79,3 +79,17 @@ audit_log = Table(
     Index(None, "organization_id", "occurred_at", "id"),
 )
 """Append-only: the API may add entries and read them, and has no right to change or delete one."""
+
+idempotent_requests = Table(
+    "idempotent_requests",
+    metadata,
+    organization_id(),
+    Column("key_hash", String(64), primary_key=True),  # of the caller and their Idempotency-Key
+    Column("fingerprint", String(64), nullable=False),  # of the request: the key takes no other
+    Column(
+        "answer", LargeBinary
+    ),  # sealed: see functions.access.replays; NULL only inside the transaction of the effect
+    Column("expires_at", INSTANT, nullable=False),
+    Index(None, "organization_id", "expires_at"),
+)
+"""Requests that may be sent again and have taken effect once."""

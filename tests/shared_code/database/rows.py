@@ -16,6 +16,7 @@ from shared_code.database.tables import (
     billing_events,
     compressor_metadata,
     data_quality_metrics,
+    idempotent_requests,
     invitations,
     latest_readings,
     maintenance_events,
@@ -130,6 +131,12 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "name": "key-1",
             "content_hash": "0",
             "received_at": THEN,
+        },
+        idempotent_requests: {
+            "organization_id": organization_id,
+            "key_hash": "1",
+            "fingerprint": "0",
+            "expires_at": THEN,
         },
         billing_events: {
             "organization_id": organization_id,

@@ -33,11 +33,12 @@ TABLES = {
     "reading_deliveries",
     "invitations",
     "audit_log",
+    "idempotent_requests",
     "latest_readings",
     "organization_versions",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
-BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts"}
+BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits"}
 FOR_THE_JOB_ALONE = {"etl_runs", *STAGING}
 
 # How each table is asked, organization first: by machine, by time, by what a list can be filtered with.
@@ -49,6 +50,8 @@ QUERY_PATHS = [
     ("invitations", "created_at", "id"),
     ("audit_log", "occurred_at", "id"),
     ("billing_events", "received_at"),
+    ("idempotent_requests", "key_hash"),
+    ("idempotent_requests", "expires_at"),
     ("reading_deliveries", "name"),
     ("reading_deliveries", "received_at"),
     ("station_locations", "station_id"),
