@@ -3,7 +3,6 @@
 Exit codes: 0 done; 2 bad usage or settings; 3 done, with some input put into quarantine; 1 otherwise.
 """
 
-import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from etl_job import housekeeping, java, pipeline, progress, spark_session
+from etl_job import effort, housekeeping, java, pipeline, progress, spark_session
 from etl_job.batch import Job
 from etl_job.summary import Summary
 from shared_code.database import transactions
@@ -34,7 +33,6 @@ from shared_code.version import VERSION
 
 BAD_USAGE = 2
 SOMETHING_KEPT_ASIDE = 3
-SMALL_BYTES = 5_000_000
 DATABASE, START, STOP = "database", "start of Spark", "end of Spark"
 
 
@@ -109,7 +107,7 @@ def main(
             version=VERSION,
             progress=shown,
         )
-        summary = _run_alone(database, job, work.do)
+        summary = _run_alone(database, job, work.do, small=_is_small(task, landing, lake))
     if summary is None:
         console.print("another run is at work on this lake; nothing to do here")
         raise typer.Exit
@@ -144,14 +142,16 @@ def _home_organization(settings: DatabaseSettings) -> UUID | None:
     return DEMO_ORGANIZATION if settings.embedded else None
 
 
-def _run_alone(database: Database, job: Job, work: Callable[[SparkSession, Job], Summary]) -> Summary | None:
+def _run_alone(
+    database: Database, job: Job, work: Callable[[SparkSession, Job], Summary], *, small: bool
+) -> Summary | None:
     """Run unless another process works on the same lake; then return None."""
     try:
         with transactions.only_job(database, job.lake) as alone:
             if not alone:
                 return None
             with job.progress.stage(START):
-                spark = spark_session.start(job.settings, small=_is_small(job.landing))
+                spark = spark_session.start(job.settings, small=small)
             try:
                 with job.progress.tasks(spark):
                     return work(spark, job)
@@ -165,13 +165,14 @@ def _run_alone(database: Database, job: Job, work: Callable[[SparkSession, Job],
         database.dispose()
 
 
-def _is_small(landing: str) -> bool:
-    """Whether all there is to read is little; what stands elsewhere than on this machine may be much."""
-    folder = _local(landing)
-    if folder is None:
+def _is_small(task: Task, landing: str, lake: str) -> bool:
+    """Whether there is little to do; what lies elsewhere than on this machine may be much."""
+    arrivals, tables = _local(landing), _local(lake)
+    if arrivals is None or tables is None:
         return False
-    sizes = itertools.accumulate(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return all(size < SMALL_BYTES for size in sizes)
+    if task is Task.NEW:
+        return effort.little_has_arrived(arrivals, tables / pipeline.LANDING_CHECKPOINT)
+    return effort.is_little(tables)
 
 
 def print_summary(summary: Summary, *, as_json: bool) -> None:

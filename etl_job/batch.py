@@ -7,7 +7,7 @@ misses nothing.
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -18,6 +18,7 @@ from pyspark.sql import functions as f
 
 from etl_job import aggregate, clean, daily_quality, publish
 from etl_job.delta_tables import AGGREGATES, PARTIALS, QUARANTINE, SILVER, Lake
+from etl_job.extent import Extent
 from etl_job.progress import Progress
 from etl_job.quality import CLOCK_FLAG, VALUE_FLAGS
 from etl_job.summary import Summary
@@ -75,28 +76,29 @@ class Batch:
         owner = str(self.job.default_organization) if self.job.default_organization else None
         rows = clean.with_owner(bronze, owner)
         with self.stage("silver"):
-            dates = self._count_arrivals(rows, arrivals.get if arrivals else {})
+            extent = self._count_arrivals(rows, arrivals.get if arrivals else {})
             self._set_shuffle_partitions(self.summary.rows_read)
-            self._to_silver(rows, dates)
-        if dates:
+            changed = self._to_silver(rows, extent)
+        if changed:
             with self.stage("partials"):
-                self._to_partials(dates)
+                self._to_partials(changed)
             with self.stage("windows"):
-                self._to_windows(dates)
+                self._to_windows(changed)
         with self.stage("publish"):
-            self._publish(dates)
+            self._publish(changed)
         if not self.summary.adds_up:
             raise RuntimeError(f"rows were lost or made up: {self.summary.counts()}")
 
     def rebuild(self) -> None:
         """Compute Gold again from all that Silver holds, in the place of what stands there, and publish it."""
         silver = self.lake.read(SILVER)
-        held = silver.agg(f.min("date").alias("first"), f.max("date").alias("last"), f.count("*").alias("rows"))
-        (extent,) = held.collect()
-        first, last, count = extent["first"], extent["last"], extent["rows"]
-        if not count:
+        measures = Extent.measures(f.col("date"), f.col(COMPRESSOR))
+        (held,) = silver.agg(*measures, f.count("*").alias("rows")).collect()
+        extent = Extent.of(held.asDict())
+        if extent is None:
             return
-        self._set_shuffle_partitions(count)
+        first, last = extent.days[0], extent.days[-1]
+        self._set_shuffle_partitions(held["rows"])
         with self.stage("partials"):
             partials = aggregate.partials(silver, self.batch_id)
             self.lake.replace(PARTIALS, partials, f"date >= '{first}' AND date <= '{last}'")
@@ -106,7 +108,7 @@ class Batch:
             after_first_midnight = f"date >= '{first}' AND agg_timestamp > TIMESTAMP'{first} {MIDNIGHT_UTC}'"
             self.lake.replace(AGGREGATES, made, after_first_midnight)
         with self.stage("publish"):
-            self._publish(clean.days_between(first, last))
+            self._publish(extent)
 
     @property
     def _interval(self) -> int:
@@ -116,13 +118,13 @@ class Batch:
         wanted = max(-(-rows // self.job.settings.rows_per_partition), self.spark.sparkContext.defaultParallelism)
         self.spark.conf.set("spark.sql.shuffle.partitions", wanted)
 
-    def _count_arrivals(self, rows: DataFrame, seen: Mapping[str, Any]) -> list[date]:
-        """Count rows read and refused; return the dates of those accepted, or all from the first to the last."""
+    def _count_arrivals(self, rows: DataFrame, seen: Mapping[str, Any]) -> Extent | None:
+        """Count rows read and refused; return the extent of those accepted, None where none was."""
         summary = self.summary
         if seen and not seen["remarkable"]:
             summary.rows_read += seen["rows"]
             summary.files_read += seen["files"]
-            return clean.days_between(seen["first_date"], seen["last_date"]) if seen["rows"] else []
+            return Extent.of(seen)
         groups = rows.groupBy("problem", "note", clean.accepted_date()).agg(*clean.arrival_counts()).collect()
         for group in groups:
             summary.rows_read += group["rows"]
@@ -132,49 +134,53 @@ class Batch:
             if group["problem"]:
                 summary.rows_quarantined += group["rows"]
                 summary.quarantined[group["problem"]] += group["rows"]
-        return sorted({group["date"] for group in groups if group["problem"] is None})
+        extents = (Extent.of(group.asDict()) for group in groups)
+        return Extent.union(extent for extent in extents if extent)
 
-    def _to_silver(self, rows: DataFrame, dates: list[date]) -> None:
-        """Merge the rows into Silver, and put aside those that cannot go on."""
-        if not dates:
+    def _to_silver(self, rows: DataFrame, extent: Extent | None) -> Extent | None:
+        """Merge the rows into Silver, put aside those that cannot go on, and return the extent of what changed."""
+        if not extent:
             self._quarantine(rows)
-        elif self.is_first:
-            self._first_silver(rows, dates)
-        else:
-            self._merge_into_silver(rows, dates)
+            return None
+        return self._first_silver(rows, extent) if self.is_first else self._merge_into_silver(rows, extent)
 
-    def _first_silver(self, rows: DataFrame, dates: list[date]) -> None:
+    def _first_silver(self, rows: DataFrame, extent: Extent) -> Extent:
         """Write Silver where there is none yet: nothing to compare with, so one pass does it all."""
         judged = clean.judge(clean.arrived(rows), self.job.limits, self.batch_id)
         counted = Observation("counts")
         silver = clean.silver_rows(judged.observe(counted, *clean.counts()), self.batch_id)
-        self.lake.upsert(SILVER, silver, dates=dates)
+        self.lake.upsert(SILVER, silver, extent.around(0, "old"))
         self._count_outcomes(counted.get)
         self._quarantine(rows, judged)
+        return extent
 
-    def _merge_into_silver(self, rows: DataFrame, dates: list[date]) -> None:
+    def _merge_into_silver(self, rows: DataFrame, extent: Extent) -> Extent | None:
         """Meet the rows that Silver holds around these, and write what came out new or different."""
         arrived = clean.arrived(rows)
         machines = arrived.select(ORGANIZATION, COMPRESSOR).distinct()
-        stored = clean.stored(self.lake.read(SILVER), dates, machines)
+        stored = clean.stored(self.lake.read(SILVER), extent, machines)
         # Computed once and kept: what Silver holds, which this depends on, changes below.
         judged = clean.judge(arrived.unionByName(stored), self.job.limits, self.batch_id).localCheckpoint()
-        self._count_outcomes(judged.agg(*clean.counts()).collect()[0].asDict())
+        counted = judged.agg(*clean.counts(), *clean.news_extent()).collect()[0].asDict()
+        self._count_outcomes(counted)
         self._quarantine(rows, judged)
-        changed = clean.silver_rows(clean.changed(judged, dates), self.batch_id)
-        self.lake.upsert(SILVER, changed, dates=clean.days_around(dates, 1))
+        news = Extent.of(counted)
+        changed = news.among(extent.days_around(1)) if news else None
+        if changed:
+            silver = clean.silver_rows(clean.changed(judged, extent), self.batch_id)
+            self.lake.upsert(SILVER, silver, changed.around(0, "old"))
+        return changed
 
-    def _count_outcomes(self, counted: Mapping[str, int | None]) -> None:
-        counts = {name: count or 0 for name, count in counted.items()}
+    def _count_outcomes(self, counted: Mapping[str, Any]) -> None:
         summary = self.summary
-        summary.rows_written += counts["written"]
-        summary.rows_repeated += counts["repeated"]
-        summary.rows_superseded += counts["superseded"]
-        if counts["conflicting"]:
-            summary.rows_quarantined += counts["conflicting"]
-            summary.quarantined[clean.CONFLICTING] += counts["conflicting"]
-        summary.rows_flagged += counts["flagged"]
-        summary.flagged.update({name: counts[name] for name in (*VALUE_FLAGS, CLOCK_FLAG) if counts[name]})
+        summary.rows_written += counted["written"]
+        summary.rows_repeated += counted["repeated"]
+        summary.rows_superseded += counted["superseded"]
+        if counted["conflicting"]:
+            summary.rows_quarantined += counted["conflicting"]
+            summary.quarantined[clean.CONFLICTING] += counted["conflicting"]
+        summary.rows_flagged += counted["flagged"]
+        summary.flagged.update({name: counted[name] for name in (*VALUE_FLAGS, CLOCK_FLAG) if counted[name]})
 
     def _quarantine(self, rows: DataFrame, judged: DataFrame | None = None) -> None:
         """Put aside, once a batch, rows with a problem and those that another one overruled."""
@@ -185,40 +191,38 @@ class Batch:
             refused = refused.unionByName(clean.conflicting(judged, self.batch_id), allowMissingColumns=True)
         self.lake.append(QUARANTINE, refused.select(*QUARANTINE.schema.names), writer=self.writer, version=self.number)
 
-    def _to_partials(self, dates: list[date]) -> None:
+    def _to_partials(self, extent: Extent) -> None:
         """Compute again the hours that hold a row this batch wrote."""
-        around = clean.days_around(dates, 1)
         silver = self.lake.read(SILVER)
         if not self.is_first:
             hour = f.date_trunc("hour", f.col(TIMESTAMP)).alias("hour")
-            near = silver.where(f.col("date").isin(around)).select("*", hour)
+            near = silver.where(extent.around(0)).select("*", hour)
             touched = near.where(f.col("batch_id") == self.batch_id).select(ORGANIZATION, COMPRESSOR, "hour").distinct()
             silver = near.join(self._broadcast_if_few(touched), [ORGANIZATION, COMPRESSOR, "hour"], "left_semi")
-        self.lake.upsert(PARTIALS, aggregate.partials(silver, self.batch_id), dates=around)
+        self.lake.upsert(PARTIALS, aggregate.partials(silver, self.batch_id), extent.around(0, "old"))
 
     def _broadcast_if_few(self, rows: DataFrame) -> DataFrame:
         """Send rows, no more than the batch has, to every executor; not where they would weigh on the driver."""
         return f.broadcast(rows) if self.summary.rows_read <= FEW_ROWS else rows
 
-    def _to_windows(self, dates: list[date]) -> None:
+    def _to_windows(self, extent: Extent) -> None:
         """Compute again the windows that contain an hour this batch wrote: up to 24 hours later, from 24 before."""
-        around = clean.days_around(dates, 3)
         hours = self.lake.read(PARTIALS)
         if not self.is_first:
-            near = hours.where(f.col("date").isin(around))
+            near = hours.where(extent.around(1))
             touched = near.where(f.col("batch_id") == self.batch_id).select(ORGANIZATION, COMPRESSOR).distinct()
             hours = near.join(f.broadcast(touched), [ORGANIZATION, COMPRESSOR], "left_semi")
         changed = windows(hours, reading_interval_minutes=self._interval, batch_id=self.batch_id)
-        self.lake.upsert(AGGREGATES, changed, dates=around)
+        self.lake.upsert(AGGREGATES, changed, extent.around(1, "old"))
 
-    def _publish(self, dates: list[date]) -> None:
+    def _publish(self, extent: Extent | None) -> None:
         """Bring what this batch wrote into SQL, with the record of the batch, in one transaction."""
         job = self.job
         with transactions.job(job.database) as connection:
             publish.clear_staging(connection, self.batch_id)
         windows_staged = metrics_staged = 0
-        if dates:
-            hours = self.lake.read(PARTIALS).where(f.col("date").isin(clean.days_around(dates, 1)))
+        if extent:
+            hours = self.lake.read(PARTIALS).where(extent.around(0))
             metrics = daily_quality.metrics(hours, job.limits.quality.passing, self._interval, self.batch_id)
             changed = self.lake.read_batch(AGGREGATES, self.batch_id)
             windows_staged = publish.stage(changed, sensor_readings_agg, job.database)

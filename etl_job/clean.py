@@ -11,7 +11,6 @@ else goes to quarantine as `conflicting_duplicate`.
 # pyright: reportArgumentType=false
 
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
 from functools import reduce
 from operator import add, or_
 from typing import Final
@@ -26,12 +25,16 @@ from pyspark.sql import functions as f
 from etl_job import quality
 from etl_job.arrays import Booleans, Groups, booleans, codes, floats, integers, named, nulls, ranks
 from etl_job.delta_tables import JUDGED_SCHEMA, SILVER_SCHEMA
+from etl_job.extent import Extent
 from shared_code.readings import COMPRESSOR, OPERATING_HOURS, ORGANIZATION, SENSOR_FIELDS, TIMESTAMP
 from shared_code.thresholds import Thresholds
 
 SAID: Final = (*SENSOR_FIELDS, OPERATING_HOURS)
 PROVENANCE: Final = ("delivered_at", "source_file", "row_number")
 CARRIED: Final = (ORGANIZATION, COMPRESSOR, TIMESTAMP, *SAID, "note", *PROVENANCE)
+
+FLAGS: Final = (*(f"{field}_flag" for field in SENSOR_FIELDS), "clock_flag")
+"""What Silver says of a reading beside what arrived."""
 
 KEPT: Final = "kept"
 REPEATED: Final = "repeated"
@@ -52,20 +55,19 @@ def accepted_date() -> Column:
     return f.when(f.col("problem").isNull(), f.to_date(TIMESTAMP)).alias("date")
 
 
+def accepted_machine() -> Column:
+    """The compressor_id of a row that can go on."""
+    return f.when(f.col("problem").isNull(), f.col(COMPRESSOR))
+
+
 def arrival_counts() -> list[Column]:
     """Return what to count over Bronze rows."""
     return [
         f.count("*").alias("rows"),
         f.count_if(f.coalesce(f.col("row_number") == 0, f.lit(col=True))).alias("files"),
         f.count_if(f.col("problem").isNotNull() | f.col("note").isNotNull()).alias("remarkable"),
-        f.min(accepted_date()).alias("first_date"),
-        f.max(accepted_date()).alias("last_date"),
+        *Extent.measures(accepted_date(), accepted_machine()),
     ]
-
-
-def days_between(first: date, last: date) -> list[date]:
-    """Return every date from the first to the last."""
-    return [first + timedelta(days=step) for step in range((last - first).days + 1)]
 
 
 def arrived(rows: DataFrame) -> DataFrame:
@@ -75,26 +77,25 @@ def arrived(rows: DataFrame) -> DataFrame:
         *CARRIED,
         _marks({field: f.array_contains(unparsed, field) for field in SENSOR_FIELDS}).alias("unparsed"),
         f.lit(col=True).alias("arrived"),
-        f.lit(None).cast("long").alias("stored_hash"),
+        *(f.lit(None).cast("string").alias(flag) for flag in FLAGS),
         f.lit(None).cast("string").alias("stored_by"),
     )
 
 
-def stored(silver: DataFrame, dates: Iterable[date], machines: DataFrame) -> DataFrame:
-    """Return Silver's rows that new readings on these dates may change, and those that judging them needs.
+def stored(silver: DataFrame, extent: Extent, machines: DataFrame) -> DataFrame:
+    """Return Silver's rows that new readings of these machines may change, and those that judging them needs.
 
     A flag depends on the machine's own day and on the readings next to it. So a reading may change the flags of its
     own day and of its neighbours across midnight, and those have days and neighbours of their own.
     """
-    unparsed = _marks({field: f.col(f"{field}_flag") == quality.NOT_A_NUMBER for field in SENSOR_FIELDS})
     return (
-        silver.where(f.col("date").isin(days_around(dates, 2)))
+        silver.where(extent.around(2))
         .join(f.broadcast(machines), [ORGANIZATION, COMPRESSOR], "left_semi")
         .select(
             *CARRIED,
-            unparsed.alias("unparsed"),
+            f.lit(0).alias("unparsed"),
             f.lit(col=False).alias("arrived"),
-            _content_hash().alias("stored_hash"),
+            *FLAGS,
             f.col("batch_id").alias("stored_by"),
         )
     )
@@ -106,16 +107,6 @@ def _marks(conditions: dict[str, Column]) -> Column:
     return reduce(add, bits)
 
 
-def days_around(dates: Iterable[date], reach: int) -> list[date]:
-    """Return the dates and those up to `reach` days from one of them, in order."""
-    return sorted({day + timedelta(days=step) for day in dates for step in range(-reach, reach + 1)})
-
-
-def _content_hash() -> Column:
-    """A number that changes with anything Silver says about a reading."""
-    return f.xxhash64(*(name for name in SILVER_SCHEMA.names if name not in {"date", "batch_id"}))
-
-
 def judge(rows: DataFrame, limits: Thresholds, batch_id: str) -> DataFrame:
     """Say of every row what becomes of it, and of those that count what is doubtful.
 
@@ -125,43 +116,58 @@ def judge(rows: DataFrame, limits: Thresholds, batch_id: str) -> DataFrame:
         batch_id: rows that this batch stored in an earlier attempt are not news from before.
 
     Returns:
-        The rows in the judged schema: Silver's, with `outcome`, and `confirms` where a row that counts only says
-        again what an earlier batch stored.
+        The rows that arrived, and of those that Silver holds the ones that come out otherwise, in the judged schema:
+        Silver's, with `outcome`, with `news` where Silver does not hold a row that counts, or not so, and with
+        `confirms` where one that counts only says again what an earlier batch stored.
     """
 
     def judge_machines(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         received = list(batches)
         if received:
-            yield from judged(pa.Table.from_batches(received), limits, batch_id).to_batches(max_chunksize=10_000)
+            rows = judged(pa.Table.from_batches(received), limits, batch_id)
+            yield from rows.filter(_matters(rows)).to_batches(max_chunksize=10_000)
 
     return rows.repartition(ORGANIZATION, COMPRESSOR).mapInArrow(judge_machines, JUDGED_SCHEMA)
 
 
 def judged(rows: pa.Table, limits: Thresholds, batch_id: str) -> pa.Table:
-    """Judge the rows of whole machines, in any order; see `judge`."""
+    """Judge the rows of whole machines, in any order, and return them all; see `judge`."""
     rows = _in_order(rows.combine_chunks())
     machine, at = codes(rows.column(ORGANIZATION), rows.column(COMPRESSOR)), integers(rows.column(TIMESTAMP))
     instants = Groups(machine, at)
     outcomes = _outcomes(rows, instants)
     counts = outcomes == OUTCOMES.index(KEPT)
-    judging = rows.select([*SAID, "unparsed"])
+    judging = rows.select([*SAID, "unparsed", *FLAGS])
     kept = judging if counts.all() else judging.filter(pa.array(counts))
     texts = integers(kept.column("unparsed"))
     channels = {
         field: quality.Channel(
-            floats(kept.column(field)), nulls(kept.column(field)), not_a_number=(texts & (1 << place)) != 0
+            floats(kept.column(field)),
+            nulls(kept.column(field)),
+            not_a_number=(texts & (1 << place) != 0)
+            | booleans(pc.equal(kept.column(f"{field}_flag"), quality.NOT_A_NUMBER)),
         )
         for place, field in enumerate(SENSOR_FIELDS)
     }
     flags, clock = quality.flag(
         quality.Timeline(machine[counts], at[counts]), channels, floats(kept.column(OPERATING_HOURS)), limits
     )
-    columns = {name: rows.column(name) for name in (*CARRIED, "arrived", "stored_hash")}
+    columns = {name: rows.column(name) for name in (*CARRIED, "arrived")}
     columns |= {f"{field}_flag": named(_among(counts, found), quality.VALUE_FLAGS) for field, found in flags.items()}
     columns["clock_flag"] = named(_among(counts, np.where(clock, 0, -1).astype(np.int8)), [quality.CLOCK_FLAG])
+    same_flags = _equal(rows, pa.table({flag: columns[flag] for flag in FLAGS}), FLAGS)
+    # What an earlier attempt at this batch wrote counts as written by this one.
+    written = booleans(rows.column("arrived")) | booleans(pc.equal(rows.column("stored_by"), batch_id))
+    columns["news"] = pa.array(counts & (written | ~same_flags))
     columns["outcome"] = named(outcomes, OUTCOMES)
     columns["confirms"] = pa.array(_confirms(rows, instants, batch_id))
     return pa.table({name: columns[name] for name in JUDGED_SCHEMA.names})
+
+
+def _matters(rows: pa.Table) -> pa.Array:
+    """Which judged rows have to be counted, written or put aside; of what Silver holds, most were read to compare."""
+    overruled = booleans(pc.equal(rows.column("outcome"), CONFLICTING))
+    return pa.array(booleans(rows.column("arrived")) | booleans(rows.column("news")) | overruled)
 
 
 def _in_order(rows: pa.Table) -> pa.Table:
@@ -242,6 +248,12 @@ def counts() -> list[Column]:
     ]
 
 
+def news_extent() -> list[Column]:
+    """Return the measures of the extent of judged rows that are news to Silver."""
+    day, machine = (f.when(f.col("news"), column) for column in (f.to_date(TIMESTAMP), f.col(COMPRESSOR)))
+    return Extent.measures(day, machine)
+
+
 def _is(field: str, flag: str) -> Column:
     return f.coalesce(f.col(f"{field}_flag") == flag, f.lit(col=False)).cast("int")
 
@@ -260,10 +272,9 @@ def silver_rows(judged_rows: DataFrame, batch_id: str) -> DataFrame:
     )
 
 
-def changed(judged_rows: DataFrame, dates: Iterable[date]) -> DataFrame:
-    """Return the judged rows that Silver does not hold yet, or holds otherwise.
+def changed(judged_rows: DataFrame, extent: Extent) -> DataFrame:
+    """Return the judged rows that are news to Silver.
 
-    Rows on the outermost dates were read only as neighbours; what stands there is not judged anew.
+    Rows on the outermost days were read only as neighbours; what stands there is not judged anew.
     """
-    differs = f.col("stored_hash").isNull() | (f.col("stored_hash") != _content_hash())
-    return judged_rows.where(f.to_date(TIMESTAMP).isin(days_around(dates, 1)) & differs)
+    return judged_rows.where(f.to_date(TIMESTAMP).isin(extent.days_around(1)) & f.col("news"))

@@ -1,12 +1,10 @@
 """The lake's Delta tables: where they are, their schemas as data, and the two ways of writing to them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.types import (
     BinaryType,
@@ -80,12 +78,10 @@ SILVER_SCHEMA: Final = StructType(
 JUDGED_SCHEMA: Final = StructType(
     [
         *(field for field in SILVER_SCHEMA if field.name not in {"date", "batch_id"}),
-        *_fields(
-            ("arrived", BooleanType()), ("stored_hash", LongType()), ("outcome", TEXT), ("confirms", BooleanType())
-        ),
+        *_fields(("arrived", BooleanType()), ("news", BooleanType()), ("outcome", TEXT), ("confirms", BooleanType())),
     ]
 )
-"""A row on its way to Silver: what becomes of it, and the hash of what Silver holds where it came from there."""
+"""A row on its way to Silver: what becomes of it, and whether it is news to Silver."""
 
 PARTIALS_SCHEMA: Final = StructType(
     [
@@ -218,26 +214,25 @@ class Lake:
         # Statistics where they help to skip files, and nowhere else: they cost as much as the columns they describe.
         return appending.option("delta.dataSkippingStatsColumns", "batch_id")
 
-    def upsert(self, layout: Layout, rows: DataFrame, *, dates: Sequence[date]) -> None:
-        """Write rows by their key: new ones are added, those that differ replaced, equal ones left alone.
+    def upsert(self, layout: Layout, rows: DataFrame, within: Column) -> None:
+        """Write rows by their key: new ones are added, others replaced.
 
         Args:
             layout: the table; it has a key and a `date` partition.
             rows: in the table's schema, one a key.
-            dates: all dates that the rows may have, so that no other partition is touched.
+            within: which rows of the table, called `old`, may have one of these keys; no other files are looked at.
         """
         if not self.exists(layout):
             self._writer(layout, rows).save(self.path(layout))
             return
-        listed = ", ".join(f"DATE'{day.isoformat()}'" for day in dates)
-        matched = " AND ".join(f"old.{column} = new.{column}" for column in layout.key)
-        compared = [name for name in layout.schema.names if name not in {*layout.key, "batch_id"}]
-        differs = " OR ".join(f"NOT old.{column} <=> new.{column}" for column in compared)
+        matched = within
+        for column in layout.key:
+            matched &= f.col(f"old.{column}") == f.col(f"new.{column}")
         (
             DeltaTable.forPath(self.spark, self.path(layout))
             .alias("old")
-            .merge(rows.alias("new"), f"old.date IN ({listed}) AND {matched}")
-            .whenMatchedUpdateAll(condition=differs)
+            .merge(rows.alias("new"), matched)
+            .whenMatchedUpdateAll()
             .whenNotMatchedInsertAll()
             .execute()
         )

@@ -19,6 +19,7 @@ from shared_code.database import transactions
 from shared_code.readings import LANDING_READINGS
 
 CHECKPOINTS: Final = "_checkpoints"
+LANDING_CHECKPOINT: Final = f"{CHECKPOINTS}/landing"
 
 
 def run(spark: SparkSession, job: Job) -> Summary:
@@ -85,7 +86,7 @@ def _stream(spark: SparkSession, job: Job, readings: str, total: Summary) -> Non
     query = (
         ingest.landing_files(spark, readings, job.settings)
         .writeStream.foreachBatch(process)
-        .option("checkpointLocation", f"{job.lake}/{CHECKPOINTS}/landing")
+        .option("checkpointLocation", f"{job.lake}/{LANDING_CHECKPOINT}")
         .trigger(availableNow=True)
         .start()
     )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl_job.arrays import arrow_schema
-from etl_job.clean import CARRIED, OUTCOMES, SAID, judged
+from etl_job.clean import CARRIED, FLAGS, OUTCOMES, SAID, judged
 from etl_job.delta_tables import JUDGED_SCHEMA, SILVER_SCHEMA
 from shared_code.readings import SENSOR_FIELDS
 from shared_code.thresholds import thresholds
@@ -29,11 +29,10 @@ ROWS = pa.schema(
         *(arrow_schema(SILVER_SCHEMA).field(name) for name in CARRIED),
         pa.field("unparsed", pa.int32()),
         pa.field("arrived", pa.bool_()),
-        pa.field("stored_hash", pa.int64()),
+        *(pa.field(flag, pa.string()) for flag in FLAGS),
         pa.field("stored_by", pa.string()),
     ]
 )
-FLAGS = (*(f"{field}_flag" for field in SENSOR_FIELDS), "clock_flag")
 
 
 def row(vibration: float | None = 3.0, *, at: datetime = NOON, **columns: object) -> Row:
@@ -48,7 +47,7 @@ def row(vibration: float | None = 3.0, *, at: datetime = NOON, **columns: object
 
 def stored(vibration: float | None = 3.0, *, by: str = "before", **columns: object) -> Row:
     """Return a row that Silver holds."""
-    return row(vibration) | {"arrived": False, "stored_hash": 1, "stored_by": by} | columns
+    return row(vibration) | {"arrived": False, "stored_by": by} | columns
 
 
 def judge(*rows: Row) -> list[Row]:
@@ -88,8 +87,8 @@ def varied(place: int) -> Row:
 def test_a_row_alone_is_kept_as_it_arrived() -> None:
     alone = row(note="as local time", source_file="b.csv", row_number=7)
     (found,) = judge(alone)
-    carried = {name: alone[name] for name in (*CARRIED, "arrived", "stored_hash")}
-    assert found == {**carried, **dict.fromkeys(FLAGS), "outcome": "kept", "confirms": False}
+    carried = {name: alone[name] for name in (*CARRIED, "arrived")}
+    assert found == {**carried, **dict.fromkeys(FLAGS), "news": True, "outcome": "kept", "confirms": False}
 
 
 def test_the_row_from_the_file_delivered_last_counts() -> None:
@@ -141,7 +140,34 @@ def test_a_row_that_is_read_otherwise_than_before_is_still_the_same_row() -> Non
 def test_a_row_of_silver_may_count_before_one_that_arrived() -> None:
     assert outcomes(stored(3.0, delivered_at=LATER), row(4.0)) == ["conflicting_duplicate", "kept"]
     (found,) = kept(stored(3.0, delivered_at=LATER), row(4.0))
-    assert (found["vibration_mms"], found["arrived"], found["stored_hash"]) == (3.0, False, 1)
+    assert (found["vibration_mms"], found["arrived"], found["news"]) == (3.0, False, False)
+
+
+def news(*rows: Row) -> list[bool]:
+    """Return of each row that counts whether Silver has to be told."""
+    return [one["news"] for one in kept(*rows)]
+
+
+def test_a_row_that_counts_and_arrived_is_news() -> None:
+    assert news(row()) == [True]
+    assert news(stored(), row()) == [True]
+
+
+def test_a_row_of_silver_is_news_where_its_flags_come_out_otherwise() -> None:
+    assert news(stored()) == [False]
+    assert news(stored(vibration_mms_flag="spike")) == [True]
+    assert news(stored(clock_flag="clock")) == [True]
+    assert news(stored(None, vibration_mms_flag="missing")) == [False]
+    assert news(stored(None)) == [True]
+
+
+def test_text_that_a_gateway_sent_for_a_value_is_remembered_by_its_flag() -> None:
+    (found,) = kept(stored(None, vibration_mms_flag="not_a_number"))
+    assert (found["vibration_mms_flag"], found["news"]) == ("not_a_number", False)
+
+
+def test_a_row_of_silver_that_another_one_overrules_is_no_news() -> None:
+    assert [one["news"] for one in judge(stored(3.0), row(4.0, delivered_at=LATER))] == [False, True]
 
 
 @pytest.mark.parametrize(
