@@ -60,6 +60,7 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks.etl
 	$(BIN)/python -m benchmarks.etl_large
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.noisy_neighbour
 	SCHEMATHESIS_EXAMPLES=200 $(BIN)/python -m pytest tests/functions/test_schemathesis.py
 	$(BIN)/python -m benchmarks.api
 	INTERLEAVINGS=63 $(BIN)/python -m pytest tests/etl_job/test_interleavings.py
