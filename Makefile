@@ -43,7 +43,7 @@ serve: .venv/ready
 	@exec $(BIN)/python -m functions
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 check: .venv/ready
 	$(BIN)/python -m ruff format --check
@@ -60,6 +60,7 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks.etl
 	$(BIN)/python -m benchmarks.etl_large
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.noisy_neighbour
 	SCHEMATHESIS_EXAMPLES=200 $(BIN)/python -m pytest tests/functions/test_schemathesis.py
 	$(BIN)/python -m benchmarks.api
 	INTERLEAVINGS=63 $(BIN)/python -m pytest tests/etl_job/test_interleavings.py

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 1, 12, tzinfo=UTC)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of the Spark session in one process, where the run is shared between two."""
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("spark"))
+
+
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Generator[Database]:
     """An embedded PostgreSQL of the run's own, migrated, with the demo's two organizations."""

@@ -133,6 +133,7 @@ def test_these_are_all_points_between_commits(customer: Customer, work: Work) ->
     assert len(commits) == len([name for name in points.passed if name in in_delta])
 
 
+@pytest.mark.timeout(1800)  # 26 starts of Spark
 def test_a_process_killed_anywhere_is_finished_by_the_next(customer: Customer) -> None:
     undisturbed, *killed = (beside(customer, name) for name in ("undisturbed", "even", "odd"))
     for each in (undisturbed, *killed):

@@ -100,6 +100,7 @@ def work(customer: Customer, step: Step) -> None:
             assert step.stopped_at is not None
 
 
+@pytest.mark.timeout(90 * EXAMPLES + 600)
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
