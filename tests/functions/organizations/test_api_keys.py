@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -270,10 +270,10 @@ def test_a_wrong_key_is_422(world: World, body: object) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"organization_id": str(uuid4())},
-        {"id": str(uuid4())},
+        {"organization_id": "00000000-0000-4000-8000-000000000001"},
+        {"id": "00000000-0000-4000-8000-000000000001"},
         {"secret_hash": "0" * 64},
-        {"created_at": datetime.now(UTC).isoformat()},
+        {"created_at": "2026-01-12T00:00:00+00:00"},
         {"last_used_at": None},
     ],
     ids=str,
