@@ -22,6 +22,7 @@ from tests.seams.api_client import ApiClient
 
 NOWHERE = Origin(None, None)
 SignIn = Callable[[Customer], ApiClient]
+ANOTHER_ID = "00000000-0000-4000-8000-000000000001"
 OWNER, ADMIN, OPERATOR, VIEWER = UserRole.OWNER, UserRole.ADMIN, UserRole.OPERATOR, UserRole.VIEWER
 
 
@@ -92,7 +93,7 @@ def test_the_organization_is_shown_and_renamed(team: Team) -> None:
     [
         {"subscription_tier": "enterprise"},
         {"max_compressors": None},
-        {"id": "00000000-0000-4000-8000-000000000001"},
+        {"id": ANOTHER_ID},
         {"slug": "x"},
     ],
     ids=str,
@@ -109,7 +110,7 @@ def test_mass_assignment_of_an_organization_is_refused(team: Team, more: dict[st
 @pytest.mark.parametrize(
     "body",
     [
-        {"role": "viewer", "organization_id": "00000000-0000-4000-8000-000000000001"},
+        {"role": "viewer", "organization_id": ANOTHER_ID},
         {"role": "viewer", "email": "a@b.example"},
     ],
     ids=str,
