@@ -49,7 +49,7 @@ class Application:
     answers: KeptAnswers
 
 
-def current_application(request: Request) -> Application:
+async def current_application(request: Request) -> Application:
     """Return what `functions.api.create_app` was given."""
     return request.app.state.application
 
@@ -57,7 +57,7 @@ def current_application(request: Request) -> Application:
 CurrentApplication = Annotated[Application, Depends(current_application)]
 
 
-def current_time(application: CurrentApplication) -> datetime:
+async def current_time(application: CurrentApplication) -> datetime:
     """Return the instant of this request, aware and in UTC."""
     return application.clock()
 

@@ -1,6 +1,6 @@
 """What a client may choose of an answer: the fields of its items, and the units of what is measured."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar
 
@@ -49,12 +49,12 @@ class Selection(Generic[ModelT]):
         return item
 
 
-def selection(model: type[ModelT]) -> Callable[..., Selection[ModelT]]:
+def selection(model: type[ModelT]) -> Callable[..., Awaitable[Selection[ModelT]]]:
     """Return a dependency that reads which fields of a shape the client asks for."""
     every = tuple(model.model_fields)
     names = ", ".join(every)
 
-    def selected(
+    async def selected(
         fields: Annotated[
             str | None,
             Query(

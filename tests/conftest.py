@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 1, 12, tzinfo=UTC)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of the Spark session in one process, where the run is shared between two."""
     for item in items:

@@ -3,7 +3,8 @@
 A person sends a session, in a header or a cookie; a machine sends its key. The transaction is open for the caller's
 organization and ends before the answer is sent: `scope="function"` makes a commit that fails an error of this request
 instead of a lie told after a 200. Requests beyond `max_concurrency` wait without a thread: were they to wait for a
-pooled connection in one, those that hold a connection would find no thread to finish in.
+pooled connection in one, those that hold a connection would find no thread to finish in. What waits for nothing is
+`async`: FastAPI hands every other function to a thread and back.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ _bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
 _cookie = APIKeyCookie(scheme_name="cookie", name=cookies.SESSION, auto_error=False)
 
 
-def presented(
+async def presented(
     request: Request,
     application: CurrentApplication,
     now: Now,
@@ -65,7 +66,7 @@ def presented(
 Presented = Annotated[Session | PresentedKey, Depends(presented)]
 
 
-def presented_session(sent: Presented) -> Session:
+async def presented_session(sent: Presented) -> Session:
     """Return what the caller's token says, for operations that ask the database themselves.
 
     Raises:
@@ -94,7 +95,7 @@ async def not_refused_before(sent: Presented, application: CurrentApplication, n
 NotRefusedBefore = Annotated[Session | PresentedKey, Depends(not_refused_before)]
 
 
-def session_if_any(
+async def session_if_any(
     request: Request,
     application: CurrentApplication,
     now: Now,
@@ -103,7 +104,7 @@ def session_if_any(
 ) -> Session | None:
     """Return what the caller's token says, or None where there is none to be believed."""
     with suppress(UnauthorizedError):
-        sent = presented(request, application, now, bearer, cookie)
+        sent = await presented(request, application, now, bearer, cookie)
         return None if isinstance(sent, PresentedKey) else sent
     return None
 
@@ -218,12 +219,12 @@ def with_unknown_answer(
 CurrentlyEntered = Annotated[Entered, Depends(with_unknown_answer)]
 
 
-def current_caller(entered: CurrentlyEntered) -> Session | Key:
+async def current_caller(entered: CurrentlyEntered) -> Session | Key:
     """Return who asks, confirmed: a person's session or a machine's key; both say whose they are and on which plan."""
     return entered.caller
 
 
-def current_session(entered: CurrentlyEntered) -> Session:
+async def current_session(entered: CurrentlyEntered) -> Session:
     """Return the session of the person who asks, confirmed.
 
     Raises:
@@ -238,12 +239,12 @@ CurrentCaller = Annotated[Session | Key, Depends(current_caller)]
 CurrentSession = Annotated[Session, Depends(current_session)]
 
 
-def open_read(entered: CurrentlyEntered) -> Read:
+async def open_read(entered: CurrentlyEntered) -> Read:
     """Return the request's transaction, to read in."""
     return Read(entered.connection)
 
 
-def open_session_write(entered: CurrentlyEntered) -> Write:
+async def open_session_write(entered: CurrentlyEntered) -> Write:
     """Return the request's transaction, for what ends the session that it came with.
 
     Such a request takes no Idempotency-Key: a repeat would come with a session that has ended. All other writes are in
@@ -256,7 +257,7 @@ ReadConnection = Annotated[Read, Depends(open_read)]
 SessionWriteConnection = Annotated[Write, Depends(open_session_write)]
 
 
-def current_origin(request: Request) -> Origin:
+async def current_origin(request: Request) -> Origin:
     """Return where the request came from, for the audit log."""
     return Origin(request.client.host if request.client else None, request.scope["state"]["request_id"])
 
