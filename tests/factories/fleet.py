@@ -204,9 +204,10 @@ def an_alert(
     alert_id: UUID | None = None,
 ) -> UUID:
     """Raise an alert as the job's role may, and say that the organization's data changed."""
+    alert_id = alert_id or uuid4()
     row = {
         "organization_id": customer.organization_id,
-        "alert_id": alert_id or uuid4(),
+        "alert_id": alert_id,
         "compressor_id": compressor_id,
         "alert_timestamp": at,
         "alert_type": AlertType(f"threshold_{severity}"),
@@ -221,7 +222,7 @@ def an_alert(
     with transactions.job(database) as connection:
         connection.execute(insert(alert_history).values(row))
         _tell(connection, customer)
-    return row["alert_id"]
+    return alert_id
 
 
 def a_metric(

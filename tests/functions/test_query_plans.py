@@ -38,7 +38,8 @@ GROWS_WITHOUT_END = {
 }
 """What one organization alone has many thousands of; of the others a list may well need every row."""
 
-MONTH = f"start={(NOW - timedelta(days=30)):%Y-%m-%dT%H:%M:%SZ}&limit=1000"
+SINCE = f"start={(NOW - timedelta(days=30)):%Y-%m-%dT%H:%M:%SZ}"
+MONTH = f"{SINCE}&limit=1000"
 ALERT = pagination.encode(AlertPosition(alert_timestamp=NOW - timedelta(days=3), alert_id=UUID(int=0)))
 METRIC = pagination.encode(
     MetricPosition(
@@ -68,9 +69,9 @@ READS = {
         "/api/data-quality",
         "/api/data-quality?failed=true",
         f"/api/data-quality?metric_type=accuracy&cursor={METRIC}",
-        f"/api/data-quality?compressor_id=COMP-0500&{MONTH}",
+        f"/api/data-quality?compressor_id=COMP-0500&{SINCE}",
     ],
-    "list_maintenance": ["/api/maintenance", f"/api/maintenance?compressor_id=COMP-0500&{MONTH}"],
+    "list_maintenance": ["/api/maintenance", f"/api/maintenance?compressor_id=COMP-0500&{SINCE}"],
     "get_organization": ["/api/organization"],
     "get_session": ["/api/auth/session"],
     "list_api_keys": ["/api/organization/api-keys"],
