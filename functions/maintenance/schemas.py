@@ -31,7 +31,7 @@ CostUsd = Annotated[
 class NewMaintenance(Body):
     """What was done to a machine."""
 
-    compressor_id: Annotated[Identifier, Field(examples=["COMP-003"])]
+    compressor_id: Annotated[Identifier, Field(examples=["COMP-001"])]
     event_date: Annotated[
         Instant, Field(description="When it began: from 1900 to now.", examples=["2026-01-05T14:30:00Z"])
     ]
