@@ -9,8 +9,10 @@ from starlette.middleware.cors import CORSMiddleware
 from functions import problems, revalidation
 from functions.access import endpoints as access
 from functions.access import guards
+from functions.alerts import endpoints as alerts
 from functions.application import Application, Clock, utc_clock
 from functions.compressors import endpoints as compressors
+from functions.data_quality import endpoints as data_quality
 from functions.documentation import endpoints as documentation
 from functions.envelope import Envelope, Failures, Orderly
 from functions.fleet import endpoints as fleet
@@ -18,6 +20,7 @@ from functions.health import endpoints as health
 from functions.kept_answers import open_kept_answers
 from functions.limits.limits import Limits
 from functions.limits.middleware import LimitAddresses
+from functions.maintenance import endpoints as maintenance
 from functions.organizations import endpoints as organizations
 from functions.readings import endpoints as readings
 from functions.settings import Settings
@@ -31,6 +34,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     stations.router,
     compressors.router,
     readings.router,
+    alerts.router,
+    data_quality.router,
+    maintenance.router,
     organizations.router,
     documentation.router,
 )

@@ -7,6 +7,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 ONE_LINE: Final = r"^[^\x00-\x1f\x7f]*$"
 """Text without control characters."""
+LINES: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+"""Text whose only control characters are tabs and ends of lines."""
 
 
 class Body(BaseModel):
@@ -32,6 +34,8 @@ NewId = Annotated[
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50, pattern=ONE_LINE)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=ONE_LINE)]
 LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=ONE_LINE)]
+Remark = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=LINES)]
+"""What somebody has to say, in as many lines as it takes."""
 
 Latitude = Annotated[float, Field(strict=True, ge=-90, le=90, description="Degrees, north positive.")]
 Longitude = Annotated[float, Field(strict=True, ge=-180, le=180, description="Degrees, east positive.")]

@@ -26,7 +26,18 @@ from functions.kept_answers import KeptAnswers
 from shared_code.settings import ROOT
 
 VERSIONED: Final = frozenset(
-    {"export_readings", "get_compressor", "get_fleet", "list_compressors", "list_readings", "list_stations"}
+    {
+        "export_readings",
+        "get_alert",
+        "get_compressor",
+        "get_fleet",
+        "list_alerts",
+        "list_compressors",
+        "list_data_quality",
+        "list_maintenance",
+        "list_readings",
+        "list_stations",
+    }
 )
 """Operations whose answer depends on nothing but what the tag is made of: not on the person, and not on the time."""
 KEPT: Final = frozenset({"get_compressor", "get_fleet", "list_compressors"})

@@ -30,6 +30,7 @@ class Rule:
 ANYBODY: Final = Rule()
 READERS: Final = Rule(UserRole.VIEWER, Scope.READ)
 MEMBERS: Final = Rule(UserRole.VIEWER)
+OPERATORS: Final = Rule(UserRole.OPERATOR)
 ADMINS: Final = Rule(UserRole.ADMIN)
 GATEWAYS: Final = Rule(None, Scope.INGEST)
 
@@ -61,6 +62,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "retire_station": ADMINS,
     "update_compressor": ADMINS,
     "update_station": ADMINS,
+    # What happens to machines, and what is done about it.
+    "acknowledge_alert": OPERATORS,
+    "get_alert": READERS,
+    "list_alerts": READERS,
+    "list_data_quality": READERS,
+    "list_maintenance": READERS,
+    "record_maintenance": OPERATORS,
+    "resolve_alert": OPERATORS,
     # The organization.
     "accept_invitation": MEMBERS,  # of another organization as yet
     "change_member_role": ADMINS,

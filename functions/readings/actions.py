@@ -97,8 +97,7 @@ def read_windows(
     """
     require_window(tier, window_type)
     start, end = period
-    if start is not None and end is not None and start >= end:
-        raise InvalidError("must be earlier than end", field="start")
+    require_length(start, end)
     timezone = queries.find_timezone(connection, organization_id, compressor_id)
     if timezone is None:
         raise NotFoundError("there is no such compressor")
@@ -112,6 +111,16 @@ def read_windows(
         limit=limit,
     )
     return Windows(rows, timezone)
+
+
+def require_length(start: datetime | None, end: datetime | None) -> None:
+    """Let pass only a period, open at either side, in which something may lie.
+
+    Raises:
+        InvalidError: it ends where it starts, or earlier.
+    """
+    if start is not None and end is not None and start >= end:
+        raise InvalidError("must be earlier than end", field="start")
 
 
 @dataclass(frozen=True, slots=True)

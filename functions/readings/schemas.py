@@ -14,10 +14,10 @@ from shared_code.readings import COMPRESSOR, OPERATING_HOURS, ORGANIZATION, REQU
 
 
 def _iso_8601(value: object) -> object:
-    if not isinstance(value, str):
+    if isinstance(value, datetime):
         return value
     try:
-        instant = datetime.fromisoformat(value)
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:

@@ -77,7 +77,7 @@ def test_what_people_made_of_a_maintenance_event_survives_the_next_run(database:
     fleet = FleetData(stations=[station(owner)], compressors=[compressor(owner)], maintenance=[maintenance(owner)])
     mine = maintenance_events.c.organization_id == owner
     save(database, fleet)
-    with transactions.job(database) as connection:
+    with transactions.owner(database) as connection:
         connection.execute(update(maintenance_events).where(mine).values(description="mended by hand"))
     save(database, fleet)
     with transactions.job(database) as connection:

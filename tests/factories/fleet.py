@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert
+from sqlalchemy import Uuid, insert, literal, select
 
 from etl_job import publish
+from etl_job.fleet import FleetData, MaintenanceEvent
 from functions.access import keys, queries, sessions
 from functions.access.keys import Scope
 from functions.access.sessions import Member, Session
@@ -16,15 +17,18 @@ from shared_code.database.tables import (
     alert_history,
     api_keys,
     compressor_metadata,
+    data_quality_metrics,
     sensor_readings_agg,
+    staging_data_quality_metrics,
     staging_sensor_readings_agg,
     station_locations,
     users,
 )
 from shared_code.database.tables.alerts import AlertType, Severity
+from shared_code.database.tables.fleet import MaintenanceSeverity, MaintenanceType
 from shared_code.database.tables.organizations import Tier, UserRole
-from shared_code.database.tables.readings import WindowType
-from shared_code.database.transactions import Write
+from shared_code.database.tables.readings import QualityMetric, WindowType
+from shared_code.database.transactions import JobWrite, Write
 from shared_code.identifiers import OrganizationId, UserId
 from tests.factories.organizations import LONG_AGO, add_organization
 
@@ -190,22 +194,85 @@ def a_window(
 
 
 def an_alert(
-    database: Database, customer: Customer, compressor_id: str, severity: Severity, *, resolved: bool = False
+    database: Database,
+    customer: Customer,
+    compressor_id: str,
+    severity: Severity,
+    *,
+    resolved: bool = False,
+    at: datetime = LONG_AGO,
+    alert_id: UUID | None = None,
 ) -> UUID:
-    alert_id = uuid4()
-    with transactions.owner(database) as connection:
-        connection.execute(
-            insert(alert_history).values(
-                organization_id=customer.organization_id,
-                alert_id=alert_id,
-                compressor_id=compressor_id,
-                alert_timestamp=LONG_AGO,
-                alert_type=AlertType(f"threshold_{severity}"),
-                severity=severity,
-                sensor_name="vibration_mms",
-                message="vibration is high",
-                acknowledged=False,
-                resolved=resolved,
-            )
-        )
+    """Raise an alert as the job's role may, and say that the organization's data changed."""
+    alert_id = alert_id or uuid4()
+    row = {
+        "organization_id": customer.organization_id,
+        "alert_id": alert_id,
+        "compressor_id": compressor_id,
+        "alert_timestamp": at,
+        "alert_type": AlertType(f"threshold_{severity}"),
+        "severity": severity,
+        "sensor_name": "vibration_mms",
+        "sensor_value": 8.5,
+        "threshold_value": 8.0,
+        "message": "vibration is high",
+        "acknowledged": False,
+        "resolved": resolved,
+    }
+    with transactions.job(database) as connection:
+        connection.execute(insert(alert_history).values(row))
+        _tell(connection, customer)
     return alert_id
+
+
+def a_metric(
+    database: Database,
+    customer: Customer,
+    compressor_id: str,
+    metric_type: QualityMetric,
+    *,
+    day_end: datetime,
+    value: float = 1.0,
+    passed: bool = True,
+) -> None:
+    """Publish how good a machine's data of a day is, as the job does."""
+    row = {
+        "organization_id": customer.organization_id,
+        "compressor_id": compressor_id,
+        "metric_type": metric_type,
+        "metric_timestamp": day_end,
+        "metric_value": value,
+        "pass_threshold": 0.98,
+        "passed": passed,
+        "details": {"readings": 144},
+    }
+    batch_id = uuid4().hex
+    with transactions.job(database) as connection:
+        connection.execute(insert(staging_data_quality_metrics).values(row | {"batch_id": batch_id}))
+        publish.merge(connection, data_quality_metrics, batch_id, staged=1)
+
+
+def a_maintenance_event(
+    database: Database, customer: Customer, compressor_id: str, *, at: datetime, event_id: UUID | None = None
+) -> UUID:
+    """Take an entry of the maintenance log from a file, as the job does."""
+    event = MaintenanceEvent(
+        organization_id=customer.organization_id,
+        source_file="maintenance.csv",
+        row_number=0,
+        event_id=event_id or uuid4(),
+        compressor_id=compressor_id,
+        event_date=at,
+        event_type=MaintenanceType.INSPECTION,
+        description="looked at",
+        downtime_hours=0.5,
+        severity=MaintenanceSeverity.LOW,
+        cost_usd=12.5,
+    )
+    with transactions.job(database) as connection:
+        assert publish.save_fleet(connection, FleetData(maintenance=[event])).refused == []
+    return event.event_id
+
+
+def _tell(connection: JobWrite, customer: Customer) -> None:
+    publish.tell(connection, select(literal(customer.organization_id, Uuid()).label("organization_id")))

@@ -40,9 +40,23 @@ _LATEST: Final = """
 _ALERTS: Final = """
     INSERT INTO alert_history (organization_id, alert_id, compressor_id, alert_timestamp, alert_type, severity,
                                message, acknowledged, resolved)
-    SELECT :organization_id, gen_random_uuid(), 'COMP-' || lpad((n % :machines)::text, 4, '0'),
+    SELECT :organization_id, md5(n::text)::uuid, 'COMP-' || lpad((n % :machines)::text, 4, '0'),
            CAST(:end AS timestamptz) - n * interval '1 minute', 'threshold_warning', 'warning', 'high', false,
            n % 20 <> 0
+    FROM generate_series(0, 9999) AS n
+"""
+_METRICS: Final = """
+    INSERT INTO data_quality_metrics
+    SELECT :organization_id, 'COMP-' || lpad(m::text, 4, '0'), kind, CAST(:end AS timestamptz) - d * interval '1 day',
+           0.99, 0.98, (m + d) % 50 <> 0, '{}'
+    FROM generate_series(0, :machines - 1) AS m, generate_series(0, 27) AS d,
+         unnest(ARRAY['accuracy', 'completeness', 'consistency', 'freshness']) AS kind
+"""
+_MAINTENANCE: Final = """
+    INSERT INTO maintenance_events (organization_id, event_id, compressor_id, event_date, event_type, description,
+                                    downtime_hours, severity)
+    SELECT :organization_id, gen_random_uuid(), 'COMP-' || lpad((n % :machines)::text, 4, '0'),
+           CAST(:end AS timestamptz) - n * interval '1 hour', 'inspection', 'looked at', 0.5, 'low'
     FROM generate_series(0, 9999) AS n
 """
 _AUDIT: Final = """
@@ -57,6 +71,8 @@ TABLES: Final = (
     "sensor_readings_agg",
     "latest_readings",
     "alert_history",
+    "data_quality_metrics",
+    "maintenance_events",
     "audit_log",
 )
 
@@ -71,7 +87,7 @@ def fill(database: Database, organization_id: OrganizationId, *, end: datetime) 
     with transactions.owner(database) as connection:
         by_time = next(iter(sensor_readings_agg.indexes))
         by_time.drop(connection)
-        for statement in (_STATIONS, _COMPRESSORS, _WINDOWS, _LATEST, _ALERTS, _AUDIT):
+        for statement in (_STATIONS, _COMPRESSORS, _WINDOWS, _LATEST, _ALERTS, _METRICS, _MAINTENANCE, _AUDIT):
             connection.execute(text(statement), values)
         by_time.create(connection)
         connection.execute(text(f"ANALYZE {', '.join(TABLES)}"))

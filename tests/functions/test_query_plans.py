@@ -4,18 +4,23 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Connection, event
 
+from functions import pagination
 from functions.access import sessions
 from functions.access.keys import Scope
+from functions.alerts.schemas import AlertPosition
 from functions.api import create_app
+from functions.data_quality.schemas import MetricPosition
 from functions.settings import AccessSettings, Settings
 from shared_code.database import transactions
 from shared_code.database.engines import Database, Role
 from shared_code.database.home import open_database
+from shared_code.database.tables.readings import QualityMetric
 from shared_code.settings import DatabaseSettings, read
 from tests.factories import large_fleet
 from tests.factories.fleet import Customer, a_customer, a_key, a_session
@@ -24,10 +29,23 @@ from tests.seams.operations import described
 
 KEY = "a key for tests, of which nothing else knows"
 NOW = datetime(2026, 1, 12, tzinfo=UTC)
-GROWS_WITHOUT_END = {"sensor_readings_agg", "alert_history", "audit_log"}
+GROWS_WITHOUT_END = {
+    "sensor_readings_agg",
+    "alert_history",
+    "audit_log",
+    "data_quality_metrics",
+    "maintenance_events",
+}
 """What one organization alone has many thousands of; of the others a list may well need every row."""
 
-MONTH = f"start={(NOW - timedelta(days=30)):%Y-%m-%dT%H:%M:%SZ}&limit=1000"
+SINCE = f"start={(NOW - timedelta(days=30)):%Y-%m-%dT%H:%M:%SZ}"
+MONTH = f"{SINCE}&limit=1000"
+ALERT = pagination.encode(AlertPosition(alert_timestamp=NOW - timedelta(days=3), alert_id=UUID(int=0)))
+METRIC = pagination.encode(
+    MetricPosition(
+        metric_timestamp=NOW - timedelta(days=3), compressor_id="COMP-0500", metric_type=QualityMetric.ACCURACY
+    )
+)
 READS = {
     "get_fleet": ["/api/fleet"],
     "list_stations": ["/api/stations", "/api/stations?include_retired=true"],
@@ -39,6 +57,21 @@ READS = {
     "get_compressor": ["/api/compressors/COMP-0500"],
     "list_readings": [f"/api/compressors/COMP-0500/readings?{MONTH}", "/api/compressors/COMP-0500/readings?window=4hr"],
     "export_readings": ["/api/compressors/COMP-0500/readings/export"],
+    "list_alerts": [
+        "/api/alerts",
+        "/api/alerts?severity=warning",
+        "/api/alerts?status=all&severity=warning",
+        f"/api/alerts?status=all&cursor={ALERT}",
+        "/api/alerts?compressor_id=COMP-0500&status=resolved",
+    ],
+    "get_alert": ["/api/alerts/cfcd2084-95d5-65ef-66e7-dff9f98764da"],
+    "list_data_quality": [
+        "/api/data-quality",
+        "/api/data-quality?failed=true",
+        f"/api/data-quality?metric_type=accuracy&cursor={METRIC}",
+        f"/api/data-quality?compressor_id=COMP-0500&{SINCE}",
+    ],
+    "list_maintenance": ["/api/maintenance", f"/api/maintenance?compressor_id=COMP-0500&{SINCE}"],
     "get_organization": ["/api/organization"],
     "get_session": ["/api/auth/session"],
     "list_api_keys": ["/api/organization/api-keys"],

@@ -40,8 +40,11 @@ alert_history = Table(
     Column("acknowledged", Boolean, nullable=False),
     Column("acknowledged_by", Unicode(320)),
     Column("acknowledged_at", INSTANT),
+    Column("acknowledged_note", UnicodeText),
     Column("resolved", Boolean, nullable=False),
+    Column("resolved_by", Unicode(320)),  # NULL: the readings were healthy again
     Column("resolved_at", INSTANT),
+    Column("resolved_note", UnicodeText),
     Column("shelved_until", INSTANT),
     Column("shelved_reason", UnicodeText),
     ForeignKeyConstraint(
@@ -52,5 +55,8 @@ alert_history = Table(
     one_of("severity", Severity),
     Index(None, "organization_id", "compressor_id", "alert_timestamp"),
     Index(None, "organization_id", "resolved", "severity", "alert_timestamp"),
+    Index(None, "organization_id", "resolved", "alert_timestamp"),
     Index(None, "organization_id", "alert_timestamp"),
 )
+"""The job may change what a rule says of an alert, and that it is resolved; it has no right to what people say of it,
+nor to an alert that somebody has resolved, nor to delete one."""

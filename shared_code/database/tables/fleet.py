@@ -98,6 +98,8 @@ maintenance_events = Table(
     Column("downtime_hours", DOUBLE, nullable=False),
     Column("severity", String(20), nullable=False),
     Column("cost_usd", Numeric(12, 2)),
+    Column("recorded_by", Unicode(320)),  # NULL: it came in a file
+    Column("recorded_at", INSTANT),
     ForeignKeyConstraint(
         ["organization_id", "compressor_id"],
         ["compressor_metadata.organization_id", "compressor_metadata.compressor_id"],
@@ -107,3 +109,4 @@ maintenance_events = Table(
     Index(None, "organization_id", "compressor_id", "event_date"),
     Index(None, "organization_id", "event_date"),
 )
+"""The job may add what files say, and has no right to change or delete an entry, whoever made it."""

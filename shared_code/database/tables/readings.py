@@ -6,7 +6,7 @@ checked every machine before.
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Unicode, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Unicode, Uuid, text
 
 from shared_code.database.tables.metadata import DOCUMENT, DOUBLE, INSTANT, metadata, one_of, organization_id
 
@@ -97,7 +97,16 @@ data_quality_metrics = Table(
     Column("passed", Boolean, nullable=False),
     Column("details", DOCUMENT, nullable=False),
     one_of("metric_type", QualityMetric),
-    Index(None, "organization_id", "metric_timestamp"),
+    Index("ix_data_quality_metrics_listed", "organization_id", "metric_timestamp", "compressor_id", "metric_type"),
+    Index(  # of many metrics, the few that did not pass
+        "ix_data_quality_metrics_failed",
+        "organization_id",
+        "metric_timestamp",
+        "compressor_id",
+        "metric_type",
+        postgresql_where=text("NOT passed"),
+        mssql_where=text("passed = 0"),
+    ),
 )
 
 etl_runs = Table(

@@ -1,22 +1,14 @@
 """Sign-in with an OpenID provider that runs as a process of its own, from the first redirect to the session."""
 
-import json
-import ssl
-import subprocess
-import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from http.cookies import SimpleCookie
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-import httpx
 import pytest
-import trustme
 from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
@@ -28,10 +20,8 @@ from shared_code.database.engines import Database, Role
 from shared_code.database.tables import sign_in_attempts
 from shared_code.errors import UnauthorizedError
 from tests.seams.api_client import ApiClient
+from tests.seams.entra import BEGIN, CALLBACK, CLIENT_ID, Browser, Provider, a_provider
 
-PROVIDER = Path(__file__).resolve().parents[2] / "seams" / "openid_provider.py"
-BEGIN, CALLBACK = "/api/auth/entra", "/api/auth/entra/callback"
-CLIENT_ID = "altaviz-test"
 TENANT = str(uuid4())
 LONG = "x" * 101
 PEOPLE: dict[str, dict[str, Any]] = {
@@ -55,73 +45,19 @@ PEOPLE: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Provider:
-    authority: str
-    trusted: ssl.SSLContext
-    bundle: Path
-
-
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Generator[Provider]:
-    folder = tmp_path_factory.mktemp("provider")
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    certificate.private_key_pem.write_to_path(str(folder / "key.pem"))
-    for pem in certificate.cert_chain_pems:
-        pem.write_to_path(str(folder / "cert.pem"), append=True)
-    command = [sys.executable, "-W", "ignore", str(PROVIDER), *certificate_and_key(folder)]
-    with subprocess.Popen(  # noqa: S603 - our own program
-        [*command, json.dumps(PEOPLE)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        trusted = ssl.create_default_context(cafile=folder / "ca.pem")
-        yield Provider(f"https://127.0.0.1:{port}/tenant", trusted, folder / "ca.pem")
-        process.terminate()
-
-
-def certificate_and_key(folder: Path) -> Iterator[str]:
-    yield str(folder / "cert.pem")
-    yield str(folder / "key.pem")
+    with a_provider(tmp_path_factory.mktemp("provider"), PEOPLE) as provider:
+        yield provider
 
 
 @dataclass
-class World:
+class World(Browser):
     now: datetime
-    api: ApiClient
-    provider: Provider
-
-    def begin(self) -> tuple[str, str]:
-        """Return the provider's page and the cookie that binds the browser."""
-        answer = self.api.get(BEGIN)
-        assert answer.status_code == 303, answer.text
-        cookie = SimpleCookie(answer.headers["Set-Cookie"])["altaviz_sign_in"]
-        assert (cookie["httponly"], cookie["samesite"].lower(), cookie["path"]) == (True, "lax", BEGIN)
-        return answer.headers["Location"], f"altaviz_sign_in={cookie.value}"
-
-    def at_the_provider(self, page: str, data: dict[str, str]) -> dict[str, str]:
-        """Fill in the provider's form; return what it sends back with the browser."""
-        with httpx.Client(verify=self.provider.trusted) as browser:
-            answer = browser.post(page, data=data)
-        assert answer.status_code == 302, answer.text
-        back = urlsplit(answer.headers["Location"])
-        assert f"{back.scheme}://{back.netloc}{back.path}" == "http://127.0.0.1:7071" + CALLBACK
-        return {name: values[0] for name, values in parse_qs(back.query).items()}
-
-    def come_back(self, answer: dict[str, str], cookie: str) -> httpx.Response:
-        return self.api.get(CALLBACK, params=answer, headers={"Cookie": cookie})
-
-    def sign_in(self, person: str) -> httpx.Response:
-        page, cookie = self.begin()
-        return self.come_back(self.at_the_provider(page, {"sub": person}), cookie)
 
     def claims(self, person: str) -> dict[str, Any]:
-        answer = self.sign_in(person)
-        assert answer.status_code == 303, answer.text
-        session = SimpleCookie(answer.headers["Set-Cookie"])["altaviz_session"].value
-        return self.api.get(answer.headers["Location"], headers={"Cookie": f"altaviz_session={session}"}).json()
+        location, session = self.session(person)
+        return self.api.get(location, headers={"Cookie": f"altaviz_session={session}"}).json()
 
 
 @pytest.fixture
@@ -129,15 +65,9 @@ def world(
     provider: Provider, database: Database, settings: Settings, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> World:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(provider.bundle))
-    access = settings.access.model_copy(
-        update={
-            "entra_client_id": CLIENT_ID,
-            "entra_client_secret": SecretStr("canary-entra"),
-            "entra_authority": provider.authority,
-        }
-    )
+    access = provider.known_to(settings.access)
     app = create_app(replace(settings, access=access), lambda: database, clock=lambda: world.now)
-    world = World(now, ApiClient(app), provider)
+    world = World(ApiClient(app), provider, now)
     return world
 
 

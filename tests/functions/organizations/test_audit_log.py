@@ -12,8 +12,9 @@ from functions.access.keys import Scope
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import audit_log
+from shared_code.database.tables.alerts import Severity
 from shared_code.database.tables.organizations import UserRole
-from tests.factories.fleet import Customer, a_colleague, a_customer, a_key
+from tests.factories.fleet import Customer, a_colleague, a_customer, a_key, an_alert
 from tests.functions.conftest import NOW
 from tests.seams.api_client import ApiClient
 from tests.seams.operations import described
@@ -23,16 +24,19 @@ LOG = "/api/organization/audit-log"
 
 WRITES = {
     "accept_invitation": {"session.ended", "session.began", "invitation.accepted"},
+    "acknowledge_alert": {"alert.acknowledged"},
     "change_member_role": {"member.role_changed"},
     "create_api_key": {"api_key.created"},
     "create_compressor": {"compressor.created"},
     "create_invitation": {"invitation.created"},
     "create_station": {"station.created"},
     "ingest_readings": {"readings.delivered"},
+    "record_maintenance": {"maintenance.recorded"},
     "remove_member": {"member.removed"},
     "rename_organization": {"organization.renamed"},
-    "retire_compressor": {"compressor.deleted"},
-    "retire_station": {"station.deleted"},
+    "resolve_alert": {"alert.resolved"},
+    "retire_compressor": {"compressor.retired"},
+    "retire_station": {"station.retired"},
     "revoke_api_key": {"api_key.revoked"},
     "revoke_invitation": {"invitation.revoked"},
     "rotate_api_key": {"api_key.rotated"},
@@ -88,6 +92,11 @@ def test_every_operation_that_writes_leaves_an_entry(api: ApiClient, signed_in: 
     call("update_compressor", owner, "PATCH", "/api/compressors/C", {"install_date": "2019-06-30"})
     gateway = api.with_token(a_key(database, us, Scope.INGEST, now=NOW))
     call("ingest_readings", gateway, "POST", "/api/readings", [None])
+    alert = an_alert(database, us, "C", Severity.WARNING)
+    call("acknowledge_alert", owner, "POST", f"/api/alerts/{alert}/acknowledge")
+    call("resolve_alert", owner, "POST", f"/api/alerts/{alert}/resolve")
+    done = {"compressor_id": "C", "event_date": NOW.isoformat(), "event_type": "inspection", "severity": "low"}
+    call("record_maintenance", owner, "POST", "/api/maintenance", done | {"description": "x", "downtime_hours": 0})
     call("retire_compressor", owner, "DELETE", "/api/compressors/C")
     call("retire_station", owner, "DELETE", "/api/stations/S")
     call("rename_organization", owner, "PATCH", "/api/organization", {"name": "Renamed"})

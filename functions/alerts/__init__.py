@@ -1,0 +1,1 @@
+"""What went wrong with machines, and what people do about it."""

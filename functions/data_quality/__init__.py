@@ -1,0 +1,1 @@
+"""How good the data of machines is, day by day."""

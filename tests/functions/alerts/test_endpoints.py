@@ -1,0 +1,320 @@
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import ProgrammingError
+
+from functions.access.keys import Scope
+from shared_code.database import transactions
+from shared_code.database.engines import Database
+from shared_code.database.tables import alert_history, audit_log
+from shared_code.database.tables.alerts import Severity
+from shared_code.database.tables.organizations import UserRole
+from tests.factories.fleet import Customer, a_colleague, a_compressor, a_customer, a_key, a_station, an_alert
+from tests.seams.api_client import ApiClient
+
+SignIn = Callable[[Customer], ApiClient]
+ALERTS = "/api/alerts"
+UNTOUCHED: dict[str, Any] = {
+    "status": "open",
+    "acknowledged_by": None,
+    "acknowledged_at": None,
+    "acknowledged_note": None,
+    "resolved_by": None,
+    "resolved_at": None,
+    "resolved_note": None,
+}
+
+
+@pytest.fixture
+def customer(database: Database) -> Customer:
+    customer = a_customer(database)
+    a_station(database, customer)
+    for machine in ("COMP-001", "COMP-002"):
+        a_compressor(database, customer, machine)
+    return customer
+
+
+@pytest.fixture
+def client(signed_in: SignIn, customer: Customer) -> ApiClient:
+    return signed_in(customer)
+
+
+def listed(client: ApiClient, **asked: str | int) -> list[UUID]:
+    answer = client.get(ALERTS, params=asked)
+    assert answer.status_code == 200, answer.text
+    return [UUID(item["alert_id"]) for item in answer.json()["items"]]
+
+
+def entries(database: Database, customer: Customer) -> int:
+    own = audit_log.c.organization_id == customer.organization_id
+    with transactions.owner(database) as connection:
+        return connection.execute(select(func.count()).select_from(audit_log).where(own)).scalar_one()
+
+
+def test_anonymous_is_401_and_another_organization_sees_nothing(
+    api: ApiClient, signed_in: SignIn, database: Database, customer: Customer
+) -> None:
+    an_alert(database, customer, "COMP-001", Severity.WARNING)
+
+    assert api.get(ALERTS).status_code == 401
+    assert signed_in(a_customer(database)).get(ALERTS, params={"status": "all"}).json() == {"items": [], "next": None}
+
+
+@pytest.mark.parametrize(("method", "action"), [("GET", ""), ("POST", "/acknowledge"), ("POST", "/resolve")])
+def test_another_organizations_alert_is_like_a_missing_one(
+    api: ApiClient, signed_in: SignIn, database: Database, customer: Customer, method: str, action: str
+) -> None:
+    theirs = an_alert(database, customer, "COMP-001", Severity.WARNING)
+    stranger = signed_in(a_customer(database))
+
+    foreign, missing = (stranger.request(method, f"{ALERTS}/{name}{action}") for name in (theirs, uuid4()))
+
+    assert foreign.status_code == missing.status_code == 404
+    assert foreign.json() | {"requestId": ""} == missing.json() | {"requestId": ""}
+    assert api.request(method, f"{ALERTS}/{theirs}{action}").status_code == 401
+    assert signed_in(customer).get(f"{ALERTS}/{theirs}").json()["status"] == "open"
+
+
+def test_an_alert_is_acknowledged_and_resolved(
+    client: ApiClient, database: Database, customer: Customer, now: datetime
+) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.CRITICAL, at=now - timedelta(hours=1))
+    raised = {
+        "alert_id": str(alert),
+        "compressor_id": "COMP-001",
+        "alert_timestamp": "2026-01-11T23:00:00Z",
+        "alert_type": "threshold_critical",
+        "severity": "critical",
+        "sensor_name": "vibration_mms",
+        "sensor_value": 8.5,
+        "threshold_value": 8.0,
+        "unit": "mm/s RMS",
+        "message": "vibration is high",
+    }
+    assert client.get(ALERTS).json() == {"items": [raised | UNTOUCHED], "next": None}
+
+    acknowledged = client.post(f"{ALERTS}/{alert}/acknowledge", json={"note": " On it.\nBearing? "})
+
+    said = {
+        "status": "acknowledged",
+        "acknowledged_by": customer.member.email,
+        "acknowledged_at": "2026-01-12T00:00:00Z",
+        "acknowledged_note": "On it.\nBearing?",
+    }
+    assert (acknowledged.status_code, acknowledged.json()) == (200, raised | UNTOUCHED | said)
+    assert client.get(f"{ALERTS}/{alert}").json() == acknowledged.json()
+    resolved = client.post(f"{ALERTS}/{alert}/resolve")
+    over = {"status": "resolved", "resolved_by": customer.member.email, "resolved_at": "2026-01-12T00:00:00Z"}
+    assert resolved.json() == acknowledged.json() | over
+    assert client.get(ALERTS).json()["items"] == []
+    assert client.get(ALERTS, params={"status": "resolved"}).json()["items"] == [resolved.json()]
+    log = client.get("/api/organization/audit-log").json()["items"]
+    assert {entry["action"]: (entry["target"], entry["details"]["note"]) for entry in log} == {
+        "alert.acknowledged": (str(alert), "On it.\nBearing?"),
+        "alert.resolved": (str(alert), None),
+    }
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "resolve"])
+def test_what_is_done_twice_is_done_once_and_the_first_stays(
+    client: ApiClient, signed_in: SignIn, database: Database, customer: Customer, action: str
+) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING)
+    first = client.post(f"{ALERTS}/{alert}/{action}", json={"note": "first"})
+    second = signed_in(a_colleague(database, customer, UserRole.OPERATOR)).post(
+        f"{ALERTS}/{alert}/{action}", json={"note": "second"}
+    )
+
+    assert (second.status_code, second.json()) == (200, first.json())
+    assert entries(database, customer) == 1
+
+
+def test_twenty_at_once_are_one(client: ApiClient, database: Database, customer: Customer) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING)
+
+    answers = client.together([("POST", f"{ALERTS}/{alert}/acknowledge")] * 20)
+
+    assert {(answer.status_code, answer.text) for answer in answers} == {(200, answers[0].text)}
+    assert entries(database, customer) == 1
+
+
+def test_a_resolved_alert_cannot_be_acknowledged(client: ApiClient, database: Database, customer: Customer) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING, resolved=True)
+
+    refused = client.post(f"{ALERTS}/{alert}/acknowledge")
+
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "this alert is resolved already; there is nothing to acknowledge",
+    )
+    assert client.get(f"{ALERTS}/{alert}").json()["acknowledged_at"] is None
+    assert entries(database, customer) == 0
+
+
+@pytest.mark.parametrize(("role", "status"), [(UserRole.VIEWER, 403), (UserRole.OPERATOR, 200), (UserRole.ADMIN, 200)])
+@pytest.mark.parametrize("action", ["acknowledge", "resolve"])
+def test_viewers_and_keys_read_and_operators_write(
+    api: ApiClient,
+    signed_in: SignIn,
+    database: Database,
+    customer: Customer,
+    now: datetime,
+    role: UserRole,
+    status: int,
+    action: str,
+) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING)
+    person = signed_in(a_colleague(database, customer, role))
+    key = api.with_token(a_key(database, customer, Scope.READ, now=now))
+
+    assert [each.get(f"{ALERTS}/{alert}").status_code for each in (person, key)] == [200, 200]
+    assert key.post(f"{ALERTS}/{alert}/{action}").status_code == 403
+    assert person.post(f"{ALERTS}/{alert}/{action}").status_code == status
+
+
+def test_filters(client: ApiClient, database: Database, customer: Customer, now: datetime) -> None:
+    hours = [now - timedelta(hours=hour) for hour in range(4)]
+    opened = an_alert(database, customer, "COMP-001", Severity.CRITICAL, at=hours[0])
+    acknowledged = an_alert(database, customer, "COMP-002", Severity.WARNING, at=hours[1])
+    resolved = an_alert(database, customer, "COMP-001", Severity.WARNING, at=hours[2])
+    both = an_alert(database, customer, "COMP-002", Severity.CRITICAL, at=hours[3])
+    for alert, actions in (
+        (acknowledged, ["acknowledge"]),
+        (resolved, ["resolve"]),
+        (both, ["acknowledge", "resolve"]),
+    ):
+        for action in actions:
+            client.post(f"{ALERTS}/{alert}/{action}")
+
+    assert listed(client) == listed(client, status="active") == [opened, acknowledged]
+    assert listed(client, status="open") == [opened]
+    assert listed(client, status="acknowledged") == [acknowledged]
+    assert listed(client, status="resolved") == [resolved, both]
+    assert listed(client, status="all") == [opened, acknowledged, resolved, both]
+    assert listed(client, status="all", severity="critical") == [opened, both]
+    assert listed(client, status="all", compressor_id="COMP-001") == [opened, resolved]
+    assert listed(client, status="all", compressor_id="COMP-002", severity="warning") == [acknowledged]
+    assert listed(client, compressor_id="NO-SUCH") == []
+    fields = client.get(ALERTS, params={"fields": "status,alert_id", "limit": 1}).json()["items"]
+    assert fields == [{"status": "open", "alert_id": str(opened)}]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_pages_across_alerts_of_one_instant(
+    client: ApiClient, database: Database, customer: Customer, now: datetime, limit: int
+) -> None:
+    older = an_alert(database, customer, "COMP-001", Severity.WARNING, at=now - timedelta(hours=1))
+    ids = [UUID(int=number, version=4) for number in (4, 2, 5, 1, 3)]
+    for alert in ids:
+        an_alert(database, customer, "COMP-001", Severity.WARNING, at=now, alert_id=alert)
+    seen: list[UUID] = []
+    asked: dict[str, str | int] = {"limit": limit}
+    while True:
+        page = client.get(ALERTS, params=asked).json()
+        seen += [UUID(item["alert_id"]) for item in page["items"]]
+        if page["next"] is None:
+            break
+        asked["cursor"] = page["next"]
+        an_alert(database, customer, "COMP-001", Severity.WARNING, at=now + timedelta(minutes=1))  # meanwhile
+
+    assert seen == [*sorted(ids, reverse=True), older]
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ("?status=shelved", "status"),
+        ("?severity=grave", "severity"),
+        ("?compressor_id=", "compressor_id"),
+        ("?limit=0", "limit"),
+        ("?cursor=nonsense", "cursor"),
+        ("?fields=nonsense", "fields"),
+        ("/not-an-id", "alert_id"),
+    ],
+)
+def test_a_wrong_question_is_422_and_names_the_field(client: ApiClient, asked: str, field: str) -> None:
+    answer = client.get(f"{ALERTS}{asked}")
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"note": ""}, "note"), ({"note": "x" * 2001}, "note"), ({"note": "\x00"}, "note"), ({"by": "me"}, "by")],
+    ids=str,
+)
+@pytest.mark.parametrize("action", ["acknowledge", "resolve"])
+def test_a_wrong_note_is_422_and_names_the_field(
+    client: ApiClient, database: Database, customer: Customer, action: str, body: dict[str, str], field: str
+) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING)
+
+    answer = client.post(f"{ALERTS}/{alert}/{action}", json=body)
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert listed(client, status="open") == [alert]
+
+
+def test_an_alert_counts_until_it_is_resolved_and_every_answer_shows_it_at_once(
+    client: ApiClient, database: Database, customer: Customer
+) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.CRITICAL)
+    paths = ["/api/fleet", "/api/compressors/COMP-001", ALERTS, f"{ALERTS}/{alert}"]
+
+    def tags() -> dict[str, str]:
+        return {path: client.get(path).headers["ETag"] for path in paths}
+
+    def held(before: dict[str, str]) -> list[int]:
+        return [
+            client.get(path, headers=client.headers | {"If-None-Match": tag}).status_code
+            for path, tag in before.items()
+        ]
+
+    before = tags()
+    assert held(before) == [304] * 4
+    client.post(f"{ALERTS}/{alert}/acknowledge")
+    assert held(before) == [200] * 4
+    assert client.get("/api/fleet").json()["active_alerts"] == {"warning": 0, "critical": 1}
+    assert client.get("/api/compressors/COMP-001").json()["health"] == "critical"
+    before = tags()
+    client.post(f"{ALERTS}/{alert}/resolve")
+    assert held(before) == [200] * 4
+    assert client.get("/api/fleet").json()["active_alerts"] == {"warning": 0, "critical": 0}
+    machine = client.get("/api/compressors/COMP-001").json()
+    assert (machine["health"], machine["open_alerts"]) == ("unknown", 0)
+
+
+def test_the_job_says_what_a_rule_says_and_touches_nothing_that_people_did(
+    client: ApiClient, database: Database, customer: Customer
+) -> None:
+    ours, theirs = (an_alert(database, customer, "COMP-001", Severity.WARNING) for _ in range(2))
+    client.post(f"{ALERTS}/{ours}/acknowledge", json={"note": "on it"})
+    client.post(f"{ALERTS}/{theirs}/resolve", json={"note": "over"})
+    people = client.get(ALERTS, params={"status": "all"}).json()
+    mine = alert_history.c.organization_id == customer.organization_id
+
+    for statement in (
+        update(alert_history).where(mine).values(acknowledged=False),
+        update(alert_history).where(mine).values(acknowledged_note="the job's"),
+        update(alert_history).where(mine).values(resolved_by="the job"),
+        update(alert_history).where(mine).values(shelved_until=None),
+        delete(alert_history).where(mine),
+    ):
+        with pytest.raises(ProgrammingError, match="permission denied"), transactions.job(database) as connection:
+            connection.execute(statement)
+    assert client.get(ALERTS, params={"status": "all"}).json() == people
+    with transactions.job(database) as connection:
+        again = update(alert_history).where(mine).values(resolved=False, severity=Severity.CRITICAL)
+        assert connection.execute(again).rowcount == 1
+    changed = {
+        alert: client.get(f"{ALERTS}/{alert}", params={"fields": "severity,status,acknowledged_note"}).json()
+        for alert in (ours, theirs)
+    }
+    assert changed[ours] == {"severity": "critical", "status": "acknowledged", "acknowledged_note": "on it"}
+    assert changed[theirs] == {"severity": "warning", "status": "resolved", "acknowledged_note": None}
