@@ -38,7 +38,7 @@ EXCUSED: dict[str, tuple[str, ...]] = {
     # There is no provider here, and it says so; tests/functions/access/test_entra.py has one.
     "begin_entra_sign_in": ("not_a_server_error",),
 }
-A_STATION = "STATION-A"
+A_STATION, A_MACHINE = "STATION-A", "COMP-001"
 
 
 def made_possible(case: Case) -> None:
@@ -54,6 +54,9 @@ def made_possible(case: Case) -> None:
         body |= {"install_date": "2019-06-30"} if body.get("install_date") else {}
         if case.operation.path.endswith("/stations"):
             body["station_id"] = f"S-{uuid4()}"
+        if case.operation.path.endswith("/maintenance"):
+            body |= {"compressor_id": A_MACHINE, "event_date": NOW.isoformat()}
+            body |= {"cost_usd": round(body["cost_usd"], 2)} if body.get("cost_usd") else {}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def test_every_operation_answers_as_it_is_described(
     if mode is GenerationMode.NEGATIVE and not {"parameters", "requestBody"} & set(operation.definition.raw):
         return  # there is nothing to get wrong
     customer = a_customer(database)
-    a_compressor(database, customer, station_id=a_station(database, customer, A_STATION))
+    a_compressor(database, customer, A_MACHINE, station_id=a_station(database, customer, A_STATION))
     session = a_session(database, customer, now=NOW)
     headers = {"Authorization": f"Bearer {sessions.sign(session, KEY)}"}
     if RULES[name] == GATEWAYS:

@@ -20,16 +20,21 @@ from functions.access.roles import ANYBODY, RANKS, RULES
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import api_keys, invitations, users
+from shared_code.database.tables.alerts import Severity
 from shared_code.database.tables.organizations import UserRole
+from shared_code.database.tables.readings import QualityMetric
 from tests.factories.fleet import (
     Customer,
     a_colleague,
     a_compressor,
     a_customer,
     a_key,
+    a_maintenance_event,
+    a_metric,
     a_session,
     a_station,
     a_window,
+    an_alert,
 )
 from tests.functions.conftest import KEY, NOW
 from tests.seams.api_client import ApiClient
@@ -40,7 +45,11 @@ MARK = "VICTIM"
 STATION, MACHINE = f"{MARK}-STATION", f"{MARK}-COMP"
 CALLERS = ("anonymous", *(f"{role} elsewhere" for role in RANKS), "read key elsewhere", "ingest key elsewhere")
 MISSING = {"station_id": "ABSENT-STATION", "compressor_id": "ABSENT-COMP"}
-FOREIGN_IN_BODIES = {"create_compressor": "station_id", "update_compressor": "station_id"}
+FOREIGN_IN_BODIES = {
+    "create_compressor": "station_id",
+    "record_maintenance": "compressor_id",
+    "update_compressor": "station_id",
+}
 SESSIONS_OWN = {"sign_out", "sign_in_for_development", "refresh_session"}
 
 
@@ -70,6 +79,9 @@ def victim(database: Database) -> Victim:
     a_station(database, customer, STATION)
     a_compressor(database, customer, MACHINE, station_id=STATION)
     a_window(database, customer, MACHINE, end=NOW)
+    a_metric(database, customer, MACHINE, QualityMetric.ACCURACY, day_end=NOW)
+    a_maintenance_event(database, customer, MACHINE, at=NOW)
+    alert = an_alert(database, customer, MACHINE, Severity.CRITICAL)
     a_key(database, customer, Scope.READ, now=NOW)
     member = a_colleague(database, customer, UserRole.VIEWER)
     invitation = uuid4()
@@ -95,6 +107,7 @@ def victim(database: Database) -> Victim:
         {
             "station_id": STATION,
             "compressor_id": MACHINE,
+            "alert_id": str(alert),
             "key_id": str(key_id),
             "user_id": str(member.member.sub),
             "invitation_id": str(invitation),
@@ -188,12 +201,25 @@ def test_no_caller_gets_at_another_organization_by_any_operation(
     assert victim.rows(database) == before
 
 
-@pytest.mark.parametrize("path", ["/api/compressors", "/api/stations", "/api/organization/members"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/alerts",
+        "/api/compressors",
+        "/api/data-quality",
+        "/api/maintenance",
+        "/api/stations",
+        "/api/organization/members",
+    ],
+)
 def test_a_cursor_of_another_organization_shows_ones_own(
     signed_in: Callable[[Customer], ApiClient], database: Database, victim: Victim, path: str
 ) -> None:
     a_station(database, victim.customer, "ZZZ")
     a_compressor(database, victim.customer, "ZZZ", station_id="ZZZ")
+    an_alert(database, victim.customer, "ZZZ", Severity.WARNING)
+    a_metric(database, victim.customer, "ZZZ", QualityMetric.ACCURACY, day_end=NOW)
+    a_maintenance_event(database, victim.customer, "ZZZ", at=NOW)
     theirs = signed_in(victim.customer).get(path, params={"limit": 1}).json()["next"]
     assert theirs
 
