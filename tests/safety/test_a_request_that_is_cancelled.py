@@ -141,7 +141,7 @@ def test_the_next_user_of_the_connection_sees_nothing(
         assert_nothing_is_left(single)
         assert stranger.get("/api/stations").json() == {"items": [], "next": None}
 
-    assert stop > 3  # it was cancelled at several places before it went through
+    assert stop > 1  # it was cancelled at one place at least: what is refused at once has no more
     assert_whole_or_not_at_all(single, customer)
 
 
