@@ -7,7 +7,7 @@ misses nothing.
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -16,8 +16,8 @@ from uuid import UUID
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as f
 
-from etl_job import aggregate, clean, daily_quality, publish
-from etl_job.delta_tables import AGGREGATES, PARTIALS, QUARANTINE, SILVER, Lake
+from etl_job import aggregate, alarms, clean, daily_quality, publish, publish_alarms
+from etl_job.delta_tables import AGGREGATES, ALARMS, PARTIALS, QUARANTINE, SILVER, Lake
 from etl_job.extent import Extent
 from etl_job.progress import Progress
 from etl_job.quality import CLOCK_FLAG, VALUE_FLAGS
@@ -25,7 +25,7 @@ from etl_job.summary import Summary
 from etl_job.windows import windows
 from shared_code.database import transactions
 from shared_code.database.engines import Database
-from shared_code.database.tables import data_quality_metrics, sensor_readings_agg
+from shared_code.database.tables import alert_history, data_quality_metrics, sensor_readings_agg
 from shared_code.readings import COMPRESSOR, ORGANIZATION, TIMESTAMP
 from shared_code.settings import JobSettings
 from shared_code.thresholds import Thresholds
@@ -65,6 +65,7 @@ class Batch:
         self.stage = partial(timed, job, self.summary)
         # Where there is nothing yet, there is nothing to compare with, and all that is written is this batch's.
         self.is_first = not self.lake.exists(SILVER)
+        self.alarms: DataFrame | None = None
 
     def process(self, bronze: DataFrame, arrivals: Observation | None = None) -> None:
         """Take Bronze rows to SQL.
@@ -84,6 +85,8 @@ class Batch:
                 self._to_partials(changed)
             with self.stage("windows"):
                 self._to_windows(changed)
+            with self.stage("alarms"):
+                self._to_alarms(changed)
         with self.stage("publish"):
             self._publish(changed)
         if not self.summary.adds_up:
@@ -107,6 +110,9 @@ class Batch:
             # A window that ends with the first midnight is of the hour before, which Silver no longer holds.
             after_first_midnight = f"date >= '{first}' AND agg_timestamp > TIMESTAMP'{first} {MIDNIGHT_UTC}'"
             self.lake.replace(AGGREGATES, made, after_first_midnight)
+        with self.stage("alarms"):
+            midnight = datetime.combine(first, time(), UTC)
+            self._judge_alarms(silver, alarms.all_since(silver, midnight))
         with self.stage("publish"):
             self._publish(extent)
 
@@ -215,12 +221,40 @@ class Batch:
         changed = windows(hours, reading_interval_minutes=self._interval, batch_id=self.batch_id)
         self.lake.upsert(AGGREGATES, changed, extent.around(1, "old"))
 
+    def _to_alarms(self, extent: Extent) -> None:
+        """Judge machines anew from the first reading on that this batch wrote."""
+        silver = self.lake.read(SILVER)
+        if self.is_first:
+            needed = alarms.readings_from_the_start(silver)
+            self._keep_alarms(alarms.judge(needed, self._no_alarms(), self.job.limits, self.batch_id))
+        else:
+            self._judge_alarms(silver, alarms.changed_since(silver.where(extent.around(0)), self.batch_id))
+
+    def _no_alarms(self) -> DataFrame:
+        return self.spark.createDataFrame([], ALARMS.schema).select("*", f.lit(None).cast("timestamp").alias("since"))
+
+    def _judge_alarms(self, silver: DataFrame, machines: DataFrame) -> None:
+        known = alarms.with_known(machines, self.lake.read(ALARMS))
+        machines = alarms.needed_from(machines, known).localCheckpoint()
+        first_day = alarms.first_day(machines)
+        needed = alarms.readings(silver.where(f.col("date") >= f.lit(first_day)), machines)
+        self._keep_alarms(alarms.judge(needed, known, self.job.limits, self.batch_id))
+
+    def _keep_alarms(self, found: DataFrame) -> None:
+        # Computed once and kept: the table of alarms, which this depends on, changes below.
+        self.alarms = found.localCheckpoint()
+        episodes = self.alarms.where(f.col("rule").isNotNull())
+        if not episodes.isEmpty():
+            self.lake.upsert(ALARMS, episodes, f.lit(col=True), gone="gone")
+
     def _publish(self, extent: Extent | None) -> None:
         """Bring what this batch wrote into SQL, with the record of the batch, in one transaction."""
         job = self.job
         with transactions.job(job.database) as connection:
             publish.clear_staging(connection, self.batch_id)
         windows_staged = metrics_staged = 0
+        if self.alarms is not None:
+            publish.stage(alarms.published(self.alarms), alert_history, job.database)
         if extent:
             hours = self.lake.read(PARTIALS).where(extent.around(0))
             metrics = daily_quality.metrics(hours, job.limits.quality.passing, self._interval, self.batch_id)
@@ -233,6 +267,8 @@ class Batch:
             summary.quality_metrics_published = publish.merge(
                 connection, data_quality_metrics, self.batch_id, metrics_staged
             )
+            if self.alarms is not None:
+                summary.alerts_published = publish_alarms.merge(connection, self.batch_id, now=job.now)
             publish.record(
                 connection,
                 batch_id=self.batch_id,

@@ -148,6 +148,26 @@ AGGREGATES_SCHEMA: Final = StructType(
 )
 """One row a machine, window type and hour in which the machine was heard; the window ends with that hour."""
 
+ALARMS_SCHEMA: Final = StructType(
+    _fields(
+        (ORGANIZATION, TEXT),
+        (COMPRESSOR, TEXT),
+        ("rule", TEXT),
+        ("onset_at", INSTANT),
+        ("raised_at", INSTANT),
+        ("critical_at", INSTANT),
+        ("latest_at", INSTANT),
+        ("latest_value", DOUBLE),
+        ("peak_at", INSTANT),
+        ("peak_value", DOUBLE),
+        ("cleared_at", INSTANT),
+        ("group_at", INSTANT),
+        ("suppressed_by", TEXT),
+        ("batch_id", TEXT),
+    )
+)
+"""One row a problem of a machine that a rule found, from its onset to its end; what people do about it is in SQL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -170,6 +190,7 @@ AGGREGATES: Final = Layout(
     (ORGANIZATION, COMPRESSOR, "window_type", "agg_timestamp"),
     ("date",),
 )
+ALARMS: Final = Layout("gold/alarms", ALARMS_SCHEMA, (ORGANIZATION, COMPRESSOR, "rule", "raised_at"))
 
 
 class Lake:
@@ -214,28 +235,27 @@ class Lake:
         # Statistics where they help to skip files, and nowhere else: they cost as much as the columns they describe.
         return appending.option("delta.dataSkippingStatsColumns", "batch_id")
 
-    def upsert(self, layout: Layout, rows: DataFrame, within: Column) -> None:
+    def upsert(self, layout: Layout, rows: DataFrame, within: Column, *, gone: str | None = None) -> None:
         """Write rows by their key: new ones are added, others replaced.
 
         Args:
-            layout: the table; it has a key and a `date` partition.
+            layout: the table; it has a key.
             rows: in the table's schema, one a key.
             within: which rows of the table, called `old`, may have one of these keys; no other files are looked at.
+            gone: a column of the rows, not of the table; where it is true, the row with this key is removed.
         """
+        remains = ~f.col(f"new.{gone}") if gone else None
         if not self.exists(layout):
-            self._writer(layout, rows).save(self.path(layout))
+            kept = rows.alias("new").where(remains) if remains is not None else rows
+            self._writer(layout, kept.select(*layout.schema.names)).save(self.path(layout))
             return
         matched = within
         for column in layout.key:
             matched &= f.col(f"old.{column}") == f.col(f"new.{column}")
-        (
-            DeltaTable.forPath(self.spark, self.path(layout))
-            .alias("old")
-            .merge(rows.alias("new"), matched)
-            .whenMatchedUpdateAll()
-            .whenNotMatchedInsertAll()
-            .execute()
-        )
+        merge = DeltaTable.forPath(self.spark, self.path(layout)).alias("old").merge(rows.alias("new"), matched)
+        if gone:
+            merge = merge.whenMatchedDelete(f.col(f"new.{gone}"))
+        merge.whenMatchedUpdateAll().whenNotMatchedInsertAll(remains).execute()
 
     def replace(self, layout: Layout, rows: DataFrame, condition: str) -> None:
         """Put rows in the place of those that meet a condition, in one commit; all of them must meet it."""

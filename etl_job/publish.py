@@ -36,6 +36,7 @@ from etl_job.fleet import FleetData, FleetRow, Refused
 from shared_code.database import staging, versions
 from shared_code.database.engines import Database, Role
 from shared_code.database.tables import (
+    alert_history,
     compressor_metadata,
     data_quality_metrics,
     etl_runs,
@@ -43,6 +44,7 @@ from shared_code.database.tables import (
     maintenance_events,
     organizations,
     sensor_readings_agg,
+    staging_alert_history,
     staging_data_quality_metrics,
     staging_sensor_readings_agg,
     station_locations,
@@ -56,6 +58,7 @@ AGG_TIMESTAMP: Final = "agg_timestamp"
 STAGING: Final[Mapping[Table, Table]] = {
     sensor_readings_agg: staging_sensor_readings_agg,
     data_quality_metrics: staging_data_quality_metrics,
+    alert_history: staging_alert_history,
 }
 
 
@@ -119,7 +122,8 @@ def stage(rows: DataFrame, target: Table, database: Database) -> int:
         How many rows there are; a task that Spark ran twice has copied its rows twice.
     """
     table = STAGING[target]
-    loader, name, columns = staging.loader(database.engine(Role.ETL)), table.name, staging.columns_of(table)
+    loader, name = staging.loader(database.engine(Role.ETL)), table.name
+    columns = staging.columns_of(table, rows.columns)
 
     def load(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pydict({"loaded": pa.array([loader.load(name, columns, batches)], pa.int64())})

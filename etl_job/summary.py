@@ -27,6 +27,7 @@ class Summary:
     """Rows of metadata files that say something else than what people made of the station or machine."""
     windows_published: int = 0
     quality_metrics_published: int = 0
+    alerts_published: int = 0
     quarantined: Counter[str] = field(default_factory=Counter[str])
     flagged: Counter[str] = field(default_factory=Counter[str])
     notes: Counter[str] = field(default_factory=Counter[str])

@@ -1,13 +1,14 @@
 """The limits in `config/thresholds.yaml`, as types: what is plausible, normal, a warning, critical."""
 
+from enum import StrEnum
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared_code.errors import SettingsError
-from shared_code.readings import SENSOR_FIELDS
+from shared_code.readings import SENSOR_FIELDS, SENSORS
 from shared_code.settings import CONFIG
 
 Range = Annotated[tuple[float, float], Field(description="lowest and highest, both included")]
@@ -59,6 +60,54 @@ class QualityLimits(BaseModel):
     passing: PassLimits = Field(alias="pass")
 
 
+class Side(StrEnum):
+    """On which side of a limit values are bad."""
+
+    ABOVE = "above"
+    BELOW = "below"
+
+
+class Priority(StrEnum):
+    """How soon somebody has to see to an alarm."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class AlarmRule(BaseModel):
+    """When an alarm is raised and when it is over, in the channel's unit and minutes, and what it means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channel: str
+    words: str = Field(description="what the channel is called in a sentence")
+    side: Side
+    deadband: float = Field(ge=0)
+    # Together they keep an alarm that comes and goes from being raised more than twice an hour. What an alarm is
+    # depends on readings no farther back than a day, so that late ones can be seen to.
+    on_delay_minutes: float = Field(ge=0, le=360)
+    off_delay_minutes: float = Field(ge=30, le=720)
+    latch: bool
+    priority: Priority
+    consequence: str
+    action: str
+    inhibited_by: tuple[str, ...] = ()
+
+
+class AlarmRules(BaseModel):
+    """The rules of alarms, and what holds for all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    normal_readings: int = Field(ge=1)
+    gap_minutes: float = Field(gt=0, le=360)
+    group_minutes: float = Field(ge=0, le=30)  # an alarm raised so shortly before is still open
+    most_open: int = Field(ge=1)
+    rate_minutes: float = Field(ge=10, le=360)
+    rules: dict[str, AlarmRule]
+
+
 class Thresholds(BaseModel):
     """All limits."""
 
@@ -67,6 +116,31 @@ class Thresholds(BaseModel):
     sensors: dict[str, SensorLimits]
     derived: dict[str, Limits]
     quality: QualityLimits
+    alarms: AlarmRules
+
+    def limits_of(self, rule: AlarmRule) -> tuple[float, float | None]:
+        """Return a rule's warning and critical limit, in the unit of its channel."""
+        limits = self.sensors.get(rule.channel) or self.derived[rule.channel]
+        above = rule.side is Side.ABOVE
+        warning = limits.warning_above if above else limits.warning_below
+        if warning is None:
+            raise ValueError(f"{rule.channel} has no limit {rule.side} which values are a warning")
+        return warning, limits.critical_above if above else limits.critical_below
+
+    def unit_of(self, rule: AlarmRule) -> str:
+        """Return the unit of a rule's channel."""
+        units = {sensor.field: sensor.unit for sensor in SENSORS}
+        return units.get(rule.channel) or self.derived[rule.channel].unit or ""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for name, rule in self.alarms.rules.items():
+            if rule.channel not in self.sensors and rule.channel not in self.derived:
+                raise ValueError(f"alarm {name}: there is no channel {rule.channel}")
+            if unknown := set(rule.inhibited_by) - set(self.alarms.rules):
+                raise ValueError(f"alarm {name}: there is no alarm {min(unknown)} that could inhibit it")
+            self.limits_of(rule)
+        return self
 
 
 @cache

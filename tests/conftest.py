@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from functions.limits import counters
 from shared_code.database.engines import Database
 from shared_code.database.home import open_database
 from shared_code.settings import DatabaseSettings, JobSettings, read
@@ -18,10 +19,10 @@ NOW = datetime(2026, 1, 12, tzinfo=UTC)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the Spark session in one process, where the run is shared between two."""
+    """Keep a module's tests of the Spark session in one process, where the run is shared between two."""
     for item in items:
-        if "spark" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("spark"))
+        if "spark" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Generator[Database]:
     database = open_database(read(DatabaseSettings, data_dir=folder), now=NOW)
     yield database
     database.dispose()
+
+
+@pytest.fixture(autouse=True)
+def a_patient_counter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no database that hangs."""
+    monkeypatch.setattr(counters, "PATIENCE", 60.0)
 
 
 @pytest.fixture(scope="session")

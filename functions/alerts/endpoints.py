@@ -18,7 +18,7 @@ from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
 from functions.selection import Selection, selection
 from functions.stations.schemas import Identifier
-from shared_code.database.tables.alerts import Severity
+from shared_code.alarms import Severity
 from shared_code.identifiers import CompressorId
 
 router = APIRouter(prefix="/alerts", tags=["alerts"], route_class=WriteRoute)

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, RowMapping, and_, false, or_, select, true, update
 
 from functions.alerts.status import AskedStatus
+from shared_code.alarms import Severity
 from shared_code.database.tables import alert_history
-from shared_code.database.tables.alerts import Severity
 from shared_code.database.transactions import Read, Write
 from shared_code.identifiers import CompressorId, OrganizationId
 

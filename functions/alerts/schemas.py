@@ -11,7 +11,7 @@ from functions.bodies import Body, Remark
 from functions.compressors.health import quantities
 from functions.pagination import Position
 from functions.selection import Sparse
-from shared_code.database.tables.alerts import AlertType, Severity
+from shared_code.alarms import AlertType, Severity
 
 
 class AlertNote(Body):

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from functions.compressors.health import Health, Rule, quantities, rules
+from shared_code.alarms import Severity
 from shared_code.database.tables import (
     alert_history,
     compressor_metadata,
@@ -39,7 +40,6 @@ from shared_code.database.tables import (
     sensor_readings_agg,
     station_locations,
 )
-from shared_code.database.tables.alerts import Severity
 from shared_code.database.tables.readings import WindowType
 from shared_code.database.transactions import Read, Write
 from shared_code.errors import ConflictError

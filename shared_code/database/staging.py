@@ -9,7 +9,7 @@ Whoever loads them may be another process on another machine, so a loader is pla
 # pyright: reportArgumentType=false
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,9 +96,10 @@ def loader(engine: "Engine") -> Loader:
     return ExecutemanyLoader(connection_string)
 
 
-def columns_of(table: "Table") -> pa.Schema:
-    """Return a staging table's columns, by name and Arrow's type."""
-    return pa.schema([(column.name, ARROW_TYPES[column.type.python_type]) for column in table.columns])
+def columns_of(table: "Table", only: Collection[str] | None = None) -> pa.Schema:
+    """Return a staging table's columns, or those of these names, by name and Arrow's type."""
+    columns = [column for column in table.columns if only is None or column.name in only]
+    return pa.schema([(column.name, ARROW_TYPES[column.type.python_type]) for column in columns])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from etl_job import pipeline
 from etl_job.batch import Job
-from etl_job.delta_tables import AGGREGATES, BRONZE, PARTIALS, QUARANTINE, SILVER
+from etl_job.delta_tables import AGGREGATES, ALARMS, BRONZE, PARTIALS, QUARANTINE, SILVER
 from etl_job.publish import STAGING
 from etl_job.summary import Summary
 from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
@@ -27,7 +27,8 @@ LATER = MONDAY + 100 * HOUR
 Work = Callable[[SparkSession, Job], Summary]
 
 SQL = "SQL commit"
-GOLD = (PARTIALS.folder, AGGREGATES.folder, SQL, "stage sensor_readings_agg", "stage data_quality_metrics", SQL)
+STAGED = ("stage alert_history", "stage sensor_readings_agg", "stage data_quality_metrics")
+GOLD = (PARTIALS.folder, AGGREGATES.folder, ALARMS.folder, SQL, *STAGED, SQL)
 POINTS: dict[Work, tuple[str, ...]] = {
     pipeline.run: (SQL, "stream", SQL, BRONZE.folder, SILVER.folder, QUARANTINE.folder, *GOLD, "checkpoint"),
     pipeline.rebuild: ("note", *GOLD, "end of note"),
@@ -41,8 +42,12 @@ MACHINES = [f"COMP-{number:03}" for number in range(len(POINTS[pipeline.run]))]
 
 
 def deliver_hours(customer: Customer, machine: str) -> None:
-    """Deliver ten hours of a machine, then a file that repeats, corrects and adds to them, and one that is broken."""
-    ten_hours = readings(machine, count=60)
+    """Deliver ten hours of a machine, then a file that repeats, corrects and adds to them, and one that is broken.
+
+    In the last hour it shakes, which is over in the file that comes after.
+    """
+    shaking = [3.0 + row % 3 * 0.1 for row in range(54)] + [7.0 + row % 3 * 0.1 for row in range(6)]
+    ten_hours = readings(machine, count=60, columns={"vibration_mms": shaking})
     more = readings(machine, start=MONDAY + 9 * HOUR, count=9)
     deliver(customer.landing, f"{machine}-a.parquet", ten_hours, at=LATER)
     deliver(customer.landing, f"{machine}-b.parquet", with_value(more, "gas_flow_mcf", 2, 9000.0), at=LATER + HOUR)
@@ -129,11 +134,14 @@ def test_these_are_all_points_between_commits(customer: Customer, work: Work) ->
         customer.run(work)
     assert points.passed == list(POINTS[work])
     commits = set(lake.glob("**/_delta_log/*.json")) - before
-    in_delta = {layout.folder for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES, QUARANTINE)} | {"quarantine release"}
+    in_delta = {layout.folder for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES, ALARMS, QUARANTINE)} | {
+        "quarantine release"
+    }
     assert len(commits) == len([name for name in points.passed if name in in_delta])
 
 
-@pytest.mark.timeout(1800)  # 26 starts of Spark
+@pytest.mark.timeout(1800)  # 30 starts of Spark
+@pytest.mark.xdist_group("killed")
 def test_a_process_killed_anywhere_is_finished_by_the_next(customer: Customer) -> None:
     undisturbed, *killed = (beside(customer, name) for name in ("undisturbed", "even", "odd"))
     for each in (undisturbed, *killed):

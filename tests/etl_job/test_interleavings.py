@@ -12,12 +12,12 @@ from pyspark.sql import SparkSession
 
 from etl_job import housekeeping, pipeline
 from etl_job.batch import Job
-from etl_job.delta_tables import AGGREGATES, PARTIALS, SILVER
+from etl_job.delta_tables import AGGREGATES, ALARMS, PARTIALS, SILVER
 from etl_job.summary import Summary
 from shared_code.database.engines import Database
-from shared_code.database.tables import data_quality_metrics, sensor_readings_agg
+from shared_code.database.tables import alert_history, data_quality_metrics, sensor_readings_agg
 from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
-from tests.etl_job.customer import Customer, an_organization
+from tests.etl_job.customer import Customer, Row, an_organization, comparable
 from tests.etl_job.recomputation import assert_same_windows, recomputed
 from tests.factories.landing import HOUR, MONDAY, NORMAL, deliver, deliver_fleet, readings, with_value
 
@@ -29,6 +29,12 @@ MACHINES = tuple(f"COMP-{number:03}" for number in range(1, 9))
 """Nothing that is computed of one depends on another, so each is a case of its own."""
 COUNT = 32 * 6
 """Readings of a machine: a day and a third, so that midnight is among them."""
+BEYOND = {
+    "vibration_mms": (6.5, 9.0),
+    "discharge_temp_f": (250.0, 251.0),
+    "suction_pressure_psi": (25.0, 15.0),
+    "discharge_pressure_psi": (1350.0, 1340.0),
+}
 LAST_DELIVERY = MONDAY + 100 * HOUR
 OPERATIONS: dict[str, Callable[[SparkSession, Job], Summary]] = {
     "run": pipeline.run,
@@ -45,6 +51,8 @@ class File:
     machine: str
     rows: tuple[int, ...]
     oddities: tuple[tuple[int, str, float | None], ...]
+    spells: tuple[tuple[int, int, str], ...]
+    """From which row on, and for how many, a sensor is beyond its limit."""
     hours_early: int
 
 
@@ -62,6 +70,7 @@ def a_file() -> st.SearchStrategy[File]:
     value = st.one_of(
         st.none(), st.sampled_from((float("nan"), float("inf"), -999.0, 0.0, 1e6)), st.floats(2.0, 2000.0)
     )
+    spells = st.tuples(st.integers(0, COUNT - 1), st.integers(2, 30), st.sampled_from(sorted(BEYOND)))
     spans = st.tuples(st.integers(0, COUNT - 1), st.integers(1, COUNT), st.integers(1, 7))
     rows = spans.map(lambda span: range(span[0], min(span[0] + span[1], COUNT), span[2]))
     return st.builds(
@@ -69,6 +78,7 @@ def a_file() -> st.SearchStrategy[File]:
         machine=st.sampled_from(MACHINES),
         rows=rows.flatmap(st.permutations).map(tuple),
         oddities=st.lists(st.tuples(st.integers(0, COUNT - 1), field, value), max_size=4).map(tuple),
+        spells=st.lists(spells, max_size=3).map(tuple),
         hours_early=st.integers(0, 6),
     )
 
@@ -84,9 +94,19 @@ def a_step(files: int) -> st.SearchStrategy[Step]:
 
 def content(file: File) -> pa.Table:
     table = readings(file.machine, count=COUNT, shift=0.1 * MACHINES.index(file.machine))
+    for first, length, field in file.spells:
+        low, high = BEYOND[field]
+        for row in range(first, min(first + length, COUNT)):
+            table = with_value(table, field, row, high if row % 5 == 0 else low)
     for row, field, value in file.oddities:
         table = with_value(table, field, row, value)
     return table.take(pa.array(file.rows))
+
+
+def standing(customer: Customer) -> list[Row]:
+    """Return the customer's alerts but those that came to nothing; an alert keeps the id that it was raised under."""
+    alerts = (row for row in customer.in_sql(alert_history) if row["withdrawn_at"] is None)
+    return comparable({name: value for name, value in row.items() if name != "alert_id"} for row in alerts)
 
 
 def work(customer: Customer, step: Step) -> None:
@@ -125,8 +145,9 @@ def test_any_interleaving_ends_in_the_state_of_one_run(
                 deliver(customer.landing, name, content(file), at=LAST_DELIVERY - file.hours_early * HOUR)
         work(piecemeal, step)
     at_once.run()
-    for layout in (SILVER, PARTIALS, AGGREGATES):
+    for layout in (SILVER, PARTIALS, AGGREGATES, ALARMS):
         assert piecemeal.content(layout) == at_once.content(layout), layout.folder
     for table in (sensor_readings_agg, data_quality_metrics):
         assert piecemeal.in_sql(table) == at_once.in_sql(table), table.name
+    assert standing(piecemeal) == standing(at_once)
     assert_same_windows(piecemeal.published().values(), recomputed(piecemeal.landing))

@@ -11,6 +11,7 @@ from etl_job.fleet import FleetData, MaintenanceEvent
 from functions.access import keys, queries, sessions
 from functions.access.keys import Scope
 from functions.access.sessions import Member, Session
+from shared_code.alarms import AlertType, Severity
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import (
@@ -24,7 +25,6 @@ from shared_code.database.tables import (
     station_locations,
     users,
 )
-from shared_code.database.tables.alerts import AlertType, Severity
 from shared_code.database.tables.fleet import MaintenanceSeverity, MaintenanceType
 from shared_code.database.tables.organizations import Tier, UserRole
 from shared_code.database.tables.readings import QualityMetric, WindowType
@@ -202,14 +202,23 @@ def an_alert(
     resolved: bool = False,
     at: datetime = LONG_AGO,
     alert_id: UUID | None = None,
+    **more: object,
 ) -> UUID:
-    """Raise an alert as the job's role may, and say that the organization's data changed."""
+    """Raise an alert as the job's role may, and say that the organization's data changed.
+
+    Without a `rule` it has one of its own, so that a machine may have several.
+    """
     alert_id = alert_id or uuid4()
     row = {
         "organization_id": customer.organization_id,
         "alert_id": alert_id,
         "compressor_id": compressor_id,
+        "rule": f"rule_{alert_id}",
+        "onset_at": at,
         "alert_timestamp": at,
+        "group_at": at,
+        "latest_at": at,
+        "latched": False,
         "alert_type": AlertType(f"threshold_{severity}"),
         "severity": severity,
         "sensor_name": "vibration_mms",
@@ -218,6 +227,7 @@ def an_alert(
         "message": "vibration is high",
         "acknowledged": False,
         "resolved": resolved,
+        **more,
     }
     with transactions.job(database) as connection:
         connection.execute(insert(alert_history).values(row))

@@ -38,12 +38,11 @@ _LATEST: Final = """
     SELECT * FROM sensor_readings_agg WHERE organization_id = :organization_id AND agg_timestamp = :end
 """
 _ALERTS: Final = """
-    INSERT INTO alert_history (organization_id, alert_id, compressor_id, alert_timestamp, alert_type, severity,
-                               message, acknowledged, resolved)
-    SELECT :organization_id, md5(n::text)::uuid, 'COMP-' || lpad((n % :machines)::text, 4, '0'),
-           CAST(:end AS timestamptz) - n * interval '1 minute', 'threshold_warning', 'warning', 'high', false,
-           n % 20 <> 0
-    FROM generate_series(0, 9999) AS n
+    INSERT INTO alert_history (organization_id, alert_id, compressor_id, rule, onset_at, alert_timestamp, group_at,
+                               latest_at, alert_type, severity, message, latched, acknowledged, resolved)
+    SELECT :organization_id, md5(n::text)::uuid, 'COMP-' || lpad((n % :machines)::text, 4, '0'), 'rule_' || n,
+           at, at, at, at, 'threshold_warning', 'warning', 'high', false, false, n % 20 <> 0
+    FROM generate_series(0, 9999) AS n, LATERAL (SELECT CAST(:end AS timestamptz) - n * interval '1 minute' AS at) AS t
 """
 _METRICS: Final = """
     INSERT INTO data_quality_metrics

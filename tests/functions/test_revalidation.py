@@ -16,10 +16,10 @@ from functions.access.roles import RULES
 from functions.api import create_app
 from functions.kept_answers import InMemory
 from functions.settings import CacheSettings, Settings
+from shared_code.alarms import Severity
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import organizations
-from shared_code.database.tables.alerts import Severity
 from shared_code.database.tables.organizations import Tier, UserRole
 from tests.factories.fleet import (
     Customer,

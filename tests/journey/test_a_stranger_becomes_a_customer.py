@@ -13,8 +13,8 @@ from pyspark.sql import SparkSession
 from functions.access.sessions import Member
 from functions.api import create_app
 from functions.settings import AccessSettings, LandingSettings, Settings
+from shared_code.alarms import Severity
 from shared_code.database.engines import Database
-from shared_code.database.tables.alerts import Severity
 from tests.etl_job.customer import Customer as Job
 from tests.etl_job.customer import an_organization
 from tests.factories.fleet import Customer, an_alert

@@ -17,10 +17,10 @@ from sqlalchemy import insert, select
 from functions.access import sessions
 from functions.access.keys import Scope
 from functions.access.roles import ANYBODY, RANKS, RULES
+from shared_code.alarms import Severity
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import api_keys, invitations, users
-from shared_code.database.tables.alerts import Severity
 from shared_code.database.tables.organizations import UserRole
 from shared_code.database.tables.readings import QualityMetric
 from tests.factories.fleet import (

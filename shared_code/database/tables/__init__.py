@@ -1,7 +1,7 @@
 """The SQL tables. Every tenant table has `organization_id` first in its key."""
 
 from shared_code.database.tables.access import api_keys, audit_log, idempotent_requests, sessions, sign_in_attempts
-from shared_code.database.tables.alerts import alert_history
+from shared_code.database.tables.alerts import alert_history, staging_alert_history
 from shared_code.database.tables.billing import billing_events
 from shared_code.database.tables.deliveries import reading_deliveries
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
@@ -13,6 +13,7 @@ from shared_code.database.tables.readings import (
     data_quality_metrics,
     etl_runs,
     latest_readings,
+    machine_contacts,
     organization_versions,
     sensor_readings_agg,
     staging_data_quality_metrics,
@@ -31,6 +32,7 @@ __all__ = [
     "idempotent_requests",
     "invitations",
     "latest_readings",
+    "machine_contacts",
     "maintenance_events",
     "metadata",
     "ml_predictions",
@@ -41,6 +43,7 @@ __all__ = [
     "sensor_readings_agg",
     "sessions",
     "sign_in_attempts",
+    "staging_alert_history",
     "staging_data_quality_metrics",
     "staging_sensor_readings_agg",
     "station_locations",

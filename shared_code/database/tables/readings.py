@@ -77,6 +77,15 @@ latest_readings = Table(
 """Of each machine and type the newest window, kept by the transaction that publishes windows: one row to read, where
 `sensor_readings_agg` would have to be asked for its newest."""
 
+machine_contacts = Table(
+    "machine_contacts",
+    metadata,
+    organization_id(foreign=False),
+    Column("compressor_id", String(50), primary_key=True),
+    Column("last_reading_at", INSTANT, nullable=False),
+)
+"""When each machine was last heard."""
+
 organization_versions = Table(
     "organization_versions",
     metadata,

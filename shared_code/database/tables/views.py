@@ -26,7 +26,7 @@ v_active_alerts = Table(
     Column("station_id", String(50), nullable=False),
     Column("model", Unicode(100), nullable=False),
 )
-"""Alerts that are not resolved, shelved ones included."""
+"""Alerts that are neither resolved nor suppressed, shelved ones included: shelving silences, it mends nothing."""
 
 v_fleet_health_summary = Table(
     "v_fleet_health_summary",

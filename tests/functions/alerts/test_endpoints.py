@@ -8,10 +8,10 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import ProgrammingError
 
 from functions.access.keys import Scope
+from shared_code.alarms import Severity
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import alert_history, audit_log
-from shared_code.database.tables.alerts import Severity
 from shared_code.database.tables.organizations import UserRole
 from tests.factories.fleet import Customer, a_colleague, a_compressor, a_customer, a_key, a_station, an_alert
 from tests.seams.api_client import ApiClient

@@ -3,8 +3,8 @@ from datetime import datetime, timedelta
 
 import httpx
 
+from shared_code.alarms import Severity
 from shared_code.database.engines import Database
-from shared_code.database.tables.alerts import Severity
 from shared_code.database.tables.organizations import Tier
 from shared_code.database.tables.readings import WindowType
 from tests.factories.fleet import Customer, a_compressor, a_customer, a_station, a_window, an_alert

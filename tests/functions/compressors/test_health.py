@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from functions.compressors.health import Health, assess, quantities, rules, worst
+from shared_code.alarms import Severity
 from shared_code.database.engines import Database
-from shared_code.database.tables.alerts import Severity
 from tests.factories.fleet import NORMAL_VALUES, Customer, a_compressor, a_customer, a_station, a_window, an_alert
 from tests.seams.api_client import ApiClient
 

@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from shared_code.alarms import Severity
 from shared_code.database.engines import Database
-from shared_code.database.tables.alerts import Severity
 from tests.factories.fleet import Customer, a_compressor, a_customer, a_station, a_window, an_alert
 from tests.seams.api_client import ApiClient
 

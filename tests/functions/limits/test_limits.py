@@ -39,12 +39,6 @@ SERVED = 404
 STORES = ("memory", "sql")
 
 
-@pytest.fixture(autouse=True)
-def a_patient_counter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is no store that hangs."""
-    monkeypatch.setattr(counters, "PATIENCE", 60.0)
-
-
 @dataclass
 class World:
     """Instances of the API that are asked from any address."""

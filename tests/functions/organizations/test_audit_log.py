@@ -9,10 +9,10 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from functions.access.keys import Scope
+from shared_code.alarms import Severity
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import audit_log
-from shared_code.database.tables.alerts import Severity
 from shared_code.database.tables.organizations import UserRole
 from tests.factories.fleet import Customer, a_colleague, a_customer, a_key, an_alert
 from tests.functions.conftest import NOW

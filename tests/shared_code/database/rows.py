@@ -19,6 +19,7 @@ from shared_code.database.tables import (
     idempotent_requests,
     invitations,
     latest_readings,
+    machine_contacts,
     maintenance_events,
     metadata,
     ml_predictions,
@@ -161,6 +162,7 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
         },
         sensor_readings_agg: window,
         latest_readings: window,
+        machine_contacts: machine | {"last_reading_at": THEN},
         organization_versions: {"organization_id": organization_id, "version": 1},
         data_quality_metrics: machine
         | {
@@ -174,7 +176,12 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
         alert_history: machine
         | {
             "alert_id": uuid4(),
+            "rule": "vibration_high",
+            "onset_at": THEN,
             "alert_timestamp": THEN,
+            "group_at": THEN,
+            "latest_at": THEN,
+            "latched": False,
             "alert_type": "threshold_critical",
             "severity": "critical",
             "message": "vibration is high",

@@ -35,6 +35,7 @@ TABLES = {
     "audit_log",
     "idempotent_requests",
     "latest_readings",
+    "machine_contacts",
     "organization_versions",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
@@ -67,6 +68,8 @@ QUERY_PATHS = [
     ("alert_history", "compressor_id", "alert_timestamp"),
     ("alert_history", "resolved", "severity", "alert_timestamp"),
     ("alert_history", "resolved", "alert_timestamp"),
+    ("alert_history", "compressor_id", "rule", "onset_at"),
+    ("machine_contacts", "compressor_id"),
     ("alert_history", "alert_timestamp"),
     ("data_quality_metrics", "compressor_id", "metric_type", "metric_timestamp"),
     ("data_quality_metrics", "metric_timestamp", "compressor_id", "metric_type"),
