@@ -27,6 +27,7 @@ from sqlalchemy import event
 
 from functions.access import sessions
 from functions.api import create_app
+from functions.application import settle
 from functions.host import function_app
 from functions.local import listen
 from functions.settings import AccessSettings, EdgeSettings, Settings
@@ -103,6 +104,7 @@ def _measure(database: Database, settings: Settings, reads: dict[str, str], head
     app = create_app(settings, lambda: database, clock=_Ticking(datetime.now(UTC)))
     keeping = app.state.application
     app.state.application = replace(keeping, answers=Nothing())
+    settle()
     with listen("127.0.0.1", 0) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_keep_alive=600))
         thread = Thread(target=server.run, args=([listener],))

@@ -20,7 +20,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.types import Receive, Scope, Send
 
 from functions.api import create_app
-from functions.application import OpenOnce, utc_clock
+from functions.application import OpenOnce, settle, utc_clock
 from functions.settings import read_settings
 from shared_code.database.home import open_database
 from shared_code.errors import SettingsError
@@ -59,7 +59,9 @@ def start() -> func.FunctionApp:
         raise
     keep_invocation_ids()
     database = OpenOnce(lambda: open_database(settings.database, now=utc_clock()))
-    return function_app(create_app(settings, database))
+    app = function_app(create_app(settings, database))
+    settle()
+    return app
 
 
 def function_app(app: FastAPI) -> func.FunctionApp:

@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 import uvicorn
 
 from functions.api import create_app
-from functions.application import utc_clock
+from functions.application import settle, utc_clock
 from functions.settings import Settings
 from shared_code.database.home import open_database
 
@@ -47,6 +47,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         signal.signal(signal.SIGTERM, _end)
         print(welcome(listener, settings), flush=True)  # noqa: T201 - what a person at the terminal waits for
         app = create_app(settings, lambda: database)
+        settle()
         uvicorn.Server(uvicorn.Config(app, server_header=False, proxy_headers=False)).run(sockets=[listener])
     except KeyboardInterrupt:
         pass

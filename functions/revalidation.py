@@ -67,7 +67,7 @@ class AnswerKnownError(Exception):
         self.body = body
 
 
-def expect(request: Request, operation_id: str, kept: KeptAnswers, standpoint: Mapping[str, object]) -> None:
+async def expect(request: Request, operation_id: str, kept: KeptAnswers, standpoint: Mapping[str, object]) -> None:
     """Note of a request which answer it would get, once it is known that the caller may have it.
 
     Args:
@@ -90,7 +90,7 @@ def expect(request: Request, operation_id: str, kept: KeptAnswers, standpoint: M
     state[_ANSWER] = Expected(tag, key)
     if _is_held(request.headers, tag):
         raise AnswerKnownError(None)
-    if key is not None and (body := kept.get(key)) is not None:
+    if key is not None and (body := await to_thread.run_sync(kept.get, key)) is not None:
         state[_ANSWER] = Expected(tag)
         raise AnswerKnownError(body)
 

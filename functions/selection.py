@@ -1,13 +1,14 @@
 """What a client may choose of an answer: the fields of its items, and the units of what is measured."""
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from fastapi import Query
+from fastapi import Query, Response
 from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, to_json
 
 from functions.units import UnitSystem
 from shared_code.errors import InvalidError
@@ -19,6 +20,7 @@ Units = Annotated[UnitSystem, Query(description=_UNITS)]
 UnitsIfAsked = Annotated[UnitSystem | None, Query(description=f"{_UNITS} With it the answer says its units.")]
 
 ModelT = TypeVar("ModelT", bound="Sparse")
+ShapeT = TypeVar("ShapeT")
 
 
 class Sparse(BaseModel):
@@ -47,6 +49,27 @@ class Selection(Generic[ModelT]):
             for field in set(self.model.model_fields).difference(self.fields):
                 del vars(item)[field]
         return item
+
+    def values(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the chosen fields of a row that has at least these, for an `answer`."""
+        if len(row) == len(self.fields):
+            return row
+        return {field: row[field] for field in self.fields}
+
+
+def query_of(shape: Callable[..., ShapeT]) -> Callable[..., Awaitable[ShapeT]]:
+    """Return a dependency that makes a shape of query parameters where it stands: a class would go to a thread."""
+
+    async def made(**given: Any) -> ShapeT:  # noqa: ANN401 - whatever the shape has
+        return shape(**given)
+
+    made.__signature__ = inspect.signature(shape)  # pyright: ignore[reportFunctionMemberAccess] - what FastAPI looks at
+    return made
+
+
+def answer(**values: object) -> Response:
+    """Return JSON of what our own tables say, unchecked: of a month of windows in a third of the time."""
+    return Response(to_json(values, inf_nan_mode="null"), media_type="application/json")
 
 
 def selection(model: type[ModelT]) -> Callable[..., Awaitable[Selection[ModelT]]]:

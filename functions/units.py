@@ -90,6 +90,6 @@ def measured(values: Mapping[Any, Any], system: UnitSystem) -> Mapping[Any, Any]
         return values
     measures = MEASURES[system]
     return {
-        field: measures[field].of(value) if field in measures and isinstance(value, int | float) else value
+        field: value if value is None or field not in measures else measures[field].of(value)
         for field, value in values.items()
     }

@@ -134,6 +134,8 @@ class Thresholds(BaseModel):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
+        if missing := set(SENSOR_FIELDS) - set(self.sensors):
+            raise ValueError(f"no limits for {', '.join(sorted(missing))}")
         for name, rule in self.alarms.rules.items():
             if rule.channel not in self.sensors and rule.channel not in self.derived:
                 raise ValueError(f"alarm {name}: there is no channel {rule.channel}")
@@ -151,10 +153,6 @@ def thresholds() -> Thresholds:
         SettingsError: the file lacks a sensor or says something that is no limit.
     """
     try:
-        limits = Thresholds.model_validate(yaml.safe_load((CONFIG / "thresholds.yaml").read_text(encoding="utf-8")))
+        return Thresholds.model_validate(yaml.safe_load((CONFIG / "thresholds.yaml").read_text(encoding="utf-8")))
     except ValidationError as wrong:
         raise SettingsError(f"config/thresholds.yaml: {wrong}") from None
-    missing = set(SENSOR_FIELDS) - set(limits.sensors)
-    if missing:
-        raise SettingsError(f"config/thresholds.yaml: no limits for {', '.join(sorted(missing))}")
-    return limits

@@ -197,7 +197,7 @@ def _credential(sent: Session | PresentedKey) -> str:
     return sent.digest if isinstance(sent, PresentedKey) else str(sent.sid)
 
 
-def with_unknown_answer(
+async def with_unknown_answer(
     request: Request, entered: Annotated[Entered, Depends(within_quota)], application: CurrentApplication
 ) -> Entered:
     """Go no further where the answer is known; the request was counted like any other.
@@ -212,7 +212,7 @@ def with_unknown_answer(
             "plan": entered.caller.subscription_tier,
             "role": entered.standpoint.role_or_scopes,
         }
-        revalidation.expect(request, operation_id(request), application.answers, standpoint)
+        await revalidation.expect(request, operation_id(request), application.answers, standpoint)
     return entered
 
 

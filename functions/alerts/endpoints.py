@@ -16,7 +16,7 @@ from functions.alerts.status import AskedStatus
 from functions.application import Now
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
-from functions.selection import Selection, selection
+from functions.selection import Selection, query_of, selection
 from functions.stations.schemas import Identifier
 from shared_code.alarms import Severity
 from shared_code.identifiers import CompressorId
@@ -39,7 +39,7 @@ class AskedAlerts:
 def list_alerts(
     caller: CurrentCaller,
     connection: ReadConnection,
-    asked: Annotated[AskedAlerts, Depends()],
+    asked: Annotated[AskedAlerts, Depends(query_of(AskedAlerts))],
     fields: AlertFields,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,

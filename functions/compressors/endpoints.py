@@ -21,7 +21,7 @@ from functions.compressors.schemas import (
 )
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, MeasuredPage
 from functions.problems import responses
-from functions.selection import Selection, Units, UnitsIfAsked, selection
+from functions.selection import Selection, Units, UnitsIfAsked, query_of, selection
 from functions.stations.endpoints import IncludeRetired
 from functions.stations.schemas import Identifier
 from functions.units import UnitSystem, measured, units_of
@@ -43,7 +43,7 @@ class AskedMachines:
 def list_compressors(
     caller: CurrentCaller,
     connection: ReadConnection,
-    asked: Annotated[AskedMachines, Depends()],
+    asked: Annotated[AskedMachines, Depends(query_of(AskedMachines))],
     fields: Annotated[Selection[Compressor], Depends(selection(Compressor))],
     units: UnitsIfAsked = None,
     limit: Limit = DEFAULT_LIMIT,

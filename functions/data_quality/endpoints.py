@@ -14,7 +14,7 @@ from functions.data_quality.schemas import Metric, MetricPosition, metric_values
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
 from functions.readings.schemas import Instant
-from functions.selection import Selection, selection
+from functions.selection import Selection, query_of, selection
 from functions.stations.schemas import Identifier
 from shared_code.database.tables.readings import QualityMetric
 from shared_code.identifiers import CompressorId
@@ -37,7 +37,7 @@ class AskedMetrics:
 def list_data_quality(
     caller: CurrentCaller,
     connection: ReadConnection,
-    asked: Annotated[AskedMetrics, Depends()],
+    asked: Annotated[AskedMetrics, Depends(query_of(AskedMetrics))],
     fields: Annotated[Selection[Metric], Depends(selection(Metric))],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,

@@ -16,7 +16,7 @@ from functions.maintenance.schemas import Maintenance, MaintenancePosition, NewM
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
 from functions.readings.schemas import Instant
-from functions.selection import Selection, selection
+from functions.selection import Selection, query_of, selection
 from functions.stations.schemas import Identifier
 from shared_code.identifiers import CompressorId
 
@@ -36,7 +36,7 @@ class AskedMaintenance:
 def list_maintenance(
     caller: CurrentCaller,
     connection: ReadConnection,
-    asked: Annotated[AskedMaintenance, Depends()],
+    asked: Annotated[AskedMaintenance, Depends(query_of(AskedMaintenance))],
     fields: Annotated[Selection[Maintenance], Depends(selection(Maintenance))],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,

@@ -41,32 +41,28 @@ class Windows(NamedTuple):
     timezone: str
 
 
-def export_windows(
-    connection: Read,
-    organization_id: OrganizationId,
-    *,
-    compressor_id: CompressorId,
-    window_type: WindowType,
-    tier: Tier,
-    period: tuple[datetime | None, datetime | None],
-) -> Windows:
-    """Return all windows whose end lies in the period, as `read_windows` does.
+class Asked(NamedTuple):
+    """Which windows somebody wants: of a machine and type, with these fields, that end in a period open at its start.
+
+    Either end of the period may be missing.
+    """
+
+    compressor_id: CompressorId
+    window_type: WindowType
+    fields: Sequence[str]
+    period: tuple[datetime | None, datetime | None]
+
+
+def export_windows(connection: Read, organization_id: OrganizationId, *, asked: Asked, tier: Tier) -> Windows:
+    """Return all windows that are asked for, as `read_windows` does.
 
     Raises:
         ForbiddenError: the plan does not include the window type.
         InvalidError: the period has no length, or more windows than a file may hold.
         NotFoundError: this organization has no such machine.
     """
-    found = read_windows(
-        connection,
-        organization_id,
-        compressor_id=compressor_id,
-        window_type=window_type,
-        tier=tier,
-        period=period,
-        resume_after=None,
-        limit=MAX_EXPORTED + 1,
-    )
+    limit = MAX_EXPORTED + 1
+    found = read_windows(connection, organization_id, asked=asked, tier=tier, resume_after=None, limit=limit)
     if len(found.rows) > MAX_EXPORTED:
         fits = f"{found.rows[MAX_EXPORTED - 1]['agg_timestamp']:%Y-%m-%dT%H:%M:%SZ}"
         raise InvalidError(
@@ -81,31 +77,30 @@ def read_windows(
     connection: Read,
     organization_id: OrganizationId,
     *,
-    compressor_id: CompressorId,
-    window_type: WindowType,
+    asked: Asked,
     tier: Tier,
-    period: tuple[datetime | None, datetime | None],
     resume_after: datetime | None,
     limit: int,
 ) -> Windows:
-    """Return up to `limit` windows whose end lies in the period: later than its start, up to its end.
+    """Return up to `limit` of the windows that are asked for.
 
     Raises:
         ForbiddenError: the plan does not include the window type.
         InvalidError: the period has no length.
         NotFoundError: this organization has no such machine.
     """
-    require_window(tier, window_type)
-    start, end = period
+    require_window(tier, asked.window_type)
+    start, end = asked.period
     require_length(start, end)
-    timezone = queries.find_timezone(connection, organization_id, compressor_id)
+    timezone = queries.find_timezone(connection, organization_id, asked.compressor_id)
     if timezone is None:
         raise NotFoundError("there is no such compressor")
     rows = queries.list_windows(
         connection,
         organization_id,
-        compressor_id,
-        window_type=window_type,
+        asked.compressor_id,
+        window_type=asked.window_type,
+        fields=asked.fields,
         after=max((instant for instant in (start, resume_after) if instant), default=None),
         until=end,
         limit=limit,

@@ -1,6 +1,6 @@
 """Readings over HTTP: windows out, batches in."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -18,7 +18,7 @@ from functions.readings.export import MEDIA_TYPES, STATION_TIMEZONE, FileFormat,
 from functions.readings.ingestion import Format
 from functions.readings.landing import open_landing
 from functions.readings.schemas import BATCH_BODY, Instant, Readings, Receipt, Window, WindowPosition
-from functions.selection import Selection, Units, selection
+from functions.selection import Selection, Units, answer, query_of, selection
 from functions.stations.schemas import Identifier
 from functions.units import UnitSystem, measured, units_of
 from shared_code.database.tables.readings import WindowType
@@ -39,12 +39,19 @@ class AskedWindows:
     start: Annotated[Instant | None, Query(description="Windows that end later than this.")] = None
     end: Annotated[Instant | None, Query(description="Windows that end at this or earlier.")] = None
 
+    def of(self, compressor_id: str, fields: Sequence[str]) -> actions.Asked:
+        """Return what is wanted of a machine."""
+        return actions.Asked(CompressorId(compressor_id), self.window, fields, (self.start, self.end))
 
-Asked = Annotated[AskedWindows, Depends()]
+
+Asked = Annotated[AskedWindows, Depends(query_of(AskedWindows))]
 
 
 @router.get(
-    "/compressors/{compressor_id}/readings", operation_id="list_readings", responses=responses(401, 403, 404, 422)
+    "/compressors/{compressor_id}/readings",
+    operation_id="list_readings",
+    response_model=Readings,
+    responses=responses(401, 403, 404, 422),
 )
 def list_readings(
     caller: CurrentCaller,
@@ -55,28 +62,24 @@ def list_readings(
     units: Units = UnitSystem.US,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many items at most.")] = DEFAULT_LIMIT,
     cursor: Cursor = None,
-) -> Readings:
+) -> Response:
     """List a machine's windows of one type, the oldest first."""
     position = pagination.decode(cursor, WindowPosition)
     found = actions.read_windows(
         connection,
         caller.organization_id,
-        compressor_id=CompressorId(compressor_id),
-        window_type=asked.window,
+        asked=asked.of(compressor_id, fields.fields),
         tier=caller.subscription_tier,
-        period=(asked.start, asked.end),
         resume_after=position.agg_timestamp if position else None,
         limit=limit + 1,
     )
     page = pagination.page(
         found.rows,
         limit,
-        item=lambda row: fields.item(measured(row, units)),
+        item=lambda row: fields.values(measured(row, units)),
         position=lambda row: WindowPosition(agg_timestamp=row["agg_timestamp"]),
     )
-    return Readings.model_construct(
-        items=page.items, next=page.next, units=units_of(fields.fields, units), timezone=found.timezone
-    )
+    return answer(items=page.items, next=page.next, units=units_of(fields.fields, units), timezone=found.timezone)
 
 
 @router.get(
@@ -109,15 +112,8 @@ def export_readings(
     station's time zone is CSV's last column, and in Parquet's metadata (`station_timezone`). In CSV, text that a
     spreadsheet would take for a formula has a `'` before it.
     """
-    machine = CompressorId(compressor_id)
-    found = actions.export_windows(
-        connection,
-        caller.organization_id,
-        compressor_id=machine,
-        window_type=asked.window,
-        tier=caller.subscription_tier,
-        period=(asked.start, asked.end),
-    )
+    wanted = asked.of(compressor_id, fields.fields)
+    found = actions.export_windows(connection, caller.organization_id, asked=wanted, tier=caller.subscription_tier)
     rows = [measured(row, units) for row in found.rows]
     if written is FileFormat.CSV:
         content = write_csv(rows, fields.fields, units, found.timezone)
@@ -126,7 +122,7 @@ def export_readings(
 
         about = {STATION_TIMEZONE: found.timezone, "units": units.value}
         content = parquet.write_windows(rows, fields.fields, units_of(fields.fields, units), about)
-    attached = f'attachment; filename="{file_name(machine, asked.window, written)}"'
+    attached = f'attachment; filename="{file_name(wanted.compressor_id, asked.window, written)}"'
     return Response(content, media_type=MEDIA_TYPES[written], headers={"Content-Disposition": attached})
 
 

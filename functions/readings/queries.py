@@ -32,14 +32,18 @@ def list_windows(
     compressor_id: CompressorId,
     *,
     window_type: WindowType,
+    fields: Sequence[str],
     after: datetime | None,
     until: datetime | None,
     limit: int,
 ) -> Sequence[dict[str, Any]]:
-    """Return up to `limit` windows in order of their end, from later than `after` to `until` itself."""
+    """Return up to `limit` windows in order of their end, from later than `after` to `until` itself.
+
+    They have these fields, and their end in any case.
+    """
     window = sensor_readings_agg
     query = (
-        select(window)
+        select(*(window.c[field] for field in dict.fromkeys((*fields, window.c.agg_timestamp.name))))
         .where(
             window.c.organization_id == organization_id,
             window.c.compressor_id == compressor_id,
@@ -54,7 +58,8 @@ def list_windows(
         query = query.where(window.c.agg_timestamp <= until)
     found = connection.execute(query)
     names = tuple(found.keys())
-    return [dict(zip(names, row, strict=True)) for row in found]  # a month of them, in half the time of mappings
+    # A month of them takes half the time of mappings.
+    return [dict(zip(names, row, strict=True)) for row in found.all()]
 
 
 class Delivery(NamedTuple):

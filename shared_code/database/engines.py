@@ -4,6 +4,8 @@ from enum import StrEnum
 from threading import Lock
 from typing import Any, Final
 
+import psycopg
+from psycopg import pq
 from sqlalchemy import URL, Engine, create_engine
 
 from shared_code.database.embedded import PORT, SUPERUSER, EmbeddedServer
@@ -24,6 +26,14 @@ class Role(StrEnum):
     """The API: one organization at a time."""
     ETL = "altaviz_etl"
     """The Spark job: writes what it derives, for every organization, and reads nothing else."""
+
+
+class BinaryCursor(psycopg.Cursor[Any]):
+    """Takes results in PostgreSQL's binary format, in which numbers need not be written as text and read again."""
+
+    def __init__(self, connection: psycopg.Connection[Any], **options: Any) -> None:  # noqa: ANN401 - psycopg's
+        super().__init__(connection, **options)
+        self.format = pq.Format.BINARY
 
 
 class Database:
@@ -80,7 +90,12 @@ class Database:
         return create_engine(
             self._url(role),
             pool_pre_ping=not self.settings.embedded,
-            connect_args={"options": f"-c timezone=UTC {options}", "connect_timeout": CONNECT_TIMEOUT},
+            connect_args={
+                "options": f"-c timezone=UTC {options}",
+                "connect_timeout": CONNECT_TIMEOUT,
+                # Of the catalogue, which migrations look at, SQLAlchemy reads some columns as text alone.
+                "cursor_factory": psycopg.Cursor if role is Role.OWNER else BinaryCursor,
+            },
             hide_parameters=True,  # an error must not show whose data it was about
             **pool,
         )

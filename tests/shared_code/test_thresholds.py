@@ -88,7 +88,7 @@ def test_a_sensor_without_limits_is_refused(written: Path) -> None:
     change(written, "gas_flow_mcf:", "gas_flow_mcm:")
     change(written, "vibration_mms:", "vibration_ips:")
 
-    with pytest.raises(SettingsError, match=r"config/thresholds.yaml: no limits for gas_flow_mcf, vibration_mms$"):
+    with pytest.raises(SettingsError, match="no limits for gas_flow_mcf, vibration_mms "):
         thresholds.__wrapped__()
 
 
