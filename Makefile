@@ -59,6 +59,7 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks.simulator
 	$(BIN)/python -m benchmarks.etl
 	$(BIN)/python -m benchmarks.etl_large
+	$(BIN)/python -m benchmarks.alarms
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.noisy_neighbour
 	SCHEMATHESIS_EXAMPLES=200 $(BIN)/python -m pytest tests/functions/test_schemathesis.py

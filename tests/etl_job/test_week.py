@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from etl_job.delta_tables import AGGREGATES, QUARANTINE, SILVER
 from etl_job.summary import Summary
 from shared_code.database.engines import Database
+from shared_code.database.tables import alert_history
 from shared_code.readings import SENSOR_FIELDS
 from tests.etl_job.customer import Customer, an_organization
 from tests.etl_job.recomputation import assert_same_windows, recomputed
@@ -95,6 +96,21 @@ def test_the_failing_machine_is_seen_to_fail(week: Week) -> None:
     means = [published["COMP-003", "24hr", MONDAY + day * DAY]["vibration_mean"] for day in (3, 4, 5, 6)]
     assert means == sorted(means)
     assert means[-1] > 1.5 * means[0]
+
+
+def test_every_breakdown_is_told_in_time_and_healthy_machines_raise_nothing(week: Week) -> None:
+    truth = pq.read_table(week.customer.landing / "truth" / "faults.parquet").to_pylist()
+    onset = {fault["compressor_id"]: fault["start"] for fault in truth if fault["kind"] == "degradation"}
+    failure = {fault["compressor_id"]: fault["start"] for fault in truth if fault["kind"] == "failure"}
+    alerts = week.customer.in_sql(alert_history)
+    first = {machine: min(a["alert_timestamp"] for a in alerts if a["compressor_id"] == machine) for machine in onset}
+
+    assert set(failure) == {"COMP-003"}
+    assert {alert["compressor_id"] for alert in alerts} == set(onset) == {"COMP-003", "COMP-007"}
+    assert all(first[machine] >= onset[machine] for machine in onset)
+    assert failure["COMP-003"] - first["COMP-003"] > DAY
+    assert len({(alert["compressor_id"], alert["rule"]) for alert in alerts}) == len(alerts)
+    assert week.summary.alerts_published == len(alerts) < 10
 
 
 def test_a_second_run_finds_nothing_and_changes_nothing(week: Week) -> None:
