@@ -10,19 +10,16 @@ import pytest
 from pydantic import SecretStr
 from pyspark.sql import SparkSession
 
-from functions.access.sessions import Member
 from functions.api import create_app
 from functions.settings import AccessSettings, LandingSettings, Settings
-from shared_code.alarms import Severity
 from shared_code.database.engines import Database
 from tests.etl_job.customer import Customer as Job
 from tests.etl_job.customer import an_organization
-from tests.factories.fleet import Customer, an_alert
 from tests.factories.landing import HOUR, MONDAY, readings
 from tests.seams.api_client import ApiClient
 from tests.seams.entra import Browser, a_provider
 
-NOW = MONDAY + 2 * HOUR
+NOW = MONDAY + 5 * HOUR
 PEOPLE = {
     name.lower(): {
         "tid": str(uuid4()),
@@ -122,13 +119,16 @@ def test_a_stranger_becomes_a_customer(world: World) -> None:
     assert ben.get("/api/auth/session").json()["organizationName"] == "Karnes Gas Gathering"
     assert len(ben.get("/api/compressors").json()["items"]) == 2
 
-    # An alert is raised: no alarm engine does so yet, so it is put where one will, as the job's role may.
-    alert = an_alert(world.database, organization_of(ada), "COMP-001", Severity.CRITICAL, at=NOW)
+    # One machine begins to shake, and an alert says so.
+    gateway.post("/api/readings", json=an_hour("COMP-001", after=2, vibration=9.0))
+    world.job.run(default_organization=False)
     assert ada.get("/api/fleet").json()["by_health"]["critical"] == 1
-
-    # Ben is on it, mends the machine, writes down what he did, and says that it is over.
     (shown,) = ben.get("/api/alerts").json()["items"]
-    assert shown["alert_id"] == str(alert)
+    alert = shown["alert_id"]
+    assert (shown["compressor_id"], shown["severity"], shown["status"]) == ("COMP-001", "critical", "open")
+    assert shown["message"].startswith("Vibration went above the warning limit of 6 mm/s RMS at 2026-01-05 02:00 UTC")
+
+    # Ben is on it, mends the machine, writes down what he did, and says that it is over; and so do the readings.
     ben.post(f"/api/alerts/{alert}/acknowledge", json={"note": "Driving there."})
     assert ben.post("/api/maintenance", json=WORK).status_code == 201
     seen = ada.get(f"/api/alerts/{alert}").json()
@@ -138,6 +138,9 @@ def test_a_stranger_becomes_a_customer(world: World) -> None:
         "Driving there.",
     )
     ben.post(f"/api/alerts/{alert}/resolve")
+    gateway.post("/api/readings", json=an_hour("COMP-001", after=3))
+    world.job.run(default_organization=False)
+    assert ben.get("/api/alerts").json()["items"] == []
     assert ada.get("/api/fleet").json()["by_health"]["healthy"] == 2
     log = ada.get("/api/organization/audit-log").json()["items"]
     assert {entry["action"] for entry in log if entry["actor_name"] == "ben@karnes.example"} >= {
@@ -147,8 +150,12 @@ def test_a_stranger_becomes_a_customer(world: World) -> None:
         "alert.resolved",
     }
 
-    # Eve, a customer elsewhere, sees none of it: her lists are empty, and ids of theirs are like ids of nothing.
-    eve = world.sign_in("eve")
+    # Eve, a customer elsewhere, sees none of it.
+    assert_sees_none_of_it(world.sign_in("eve"), alert=alert, key=made["id"])
+
+
+def assert_sees_none_of_it(eve: ApiClient, *, alert: str, key: str) -> None:
+    """Her lists are empty, and ids of theirs are like ids of nothing."""
     lists = ("stations", "compressors", "alerts?status=all", "data-quality", "maintenance", "organization/api-keys")
     for path in lists:
         assert eve.get(f"/api/{path}").json() == {"items": [], "next": None}, path
@@ -163,7 +170,7 @@ def test_a_stranger_becomes_a_customer(world: World) -> None:
         ("POST", "/api/alerts/{}/acknowledge", alert, uuid4()),
         ("POST", "/api/alerts/{}/resolve", alert, uuid4()),
         ("DELETE", "/api/stations/{}", "STATION-A", "NO-SUCH"),
-        ("DELETE", "/api/organization/api-keys/{}", made["id"], uuid4()),
+        ("DELETE", "/api/organization/api-keys/{}", key, uuid4()),
     ):
         foreign, missing = (eve.request(method, path.format(name)) for name in (theirs, nothing))
         assert foreign.status_code == missing.status_code == 404, path
@@ -175,7 +182,7 @@ def two_hours(compressor_id: str) -> list[dict[str, Any]]:
     return [row | {"timestamp": row["timestamp"].isoformat()} for row in rows]
 
 
-def organization_of(person: ApiClient) -> Customer:
-    claims = person.get("/api/auth/session").json()
-    own = ("sub", "email", "organizationId", "organizationName", "role", "subscriptionTier")
-    return Customer(Member.model_validate({name: claims[name] for name in own}))
+def an_hour(compressor_id: str, *, after: int, vibration: float = 3.0) -> list[dict[str, Any]]:
+    """An hour of readings some hours after the first, with the vibration around a value."""
+    rows = readings(compressor_id, start=MONDAY + after * HOUR, shift=vibration - 3.0).to_pylist()
+    return [row | {"timestamp": row["timestamp"].isoformat()} for row in rows]
