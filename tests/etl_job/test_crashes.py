@@ -44,9 +44,9 @@ MACHINES = [f"COMP-{number:03}" for number in range(len(POINTS[pipeline.run]))]
 def deliver_hours(customer: Customer, machine: str) -> None:
     """Deliver ten hours of a machine, then a file that repeats, corrects and adds to them, and one that is broken.
 
-    In the last hour it shakes, which is over in the file that comes after.
+    In the hours before the last it shakes, which is over in the file that comes after.
     """
-    shaking = [3.0 + row % 3 * 0.1 for row in range(54)] + [7.0 + row % 3 * 0.1 for row in range(6)]
+    shaking = [(7.0 if 42 <= row < 54 else 3.0) + row % 3 * 0.1 for row in range(60)]
     ten_hours = readings(machine, count=60, columns={"vibration_mms": shaking})
     more = readings(machine, start=MONDAY + 9 * HOUR, count=9)
     deliver(customer.landing, f"{machine}-a.parquet", ten_hours, at=LATER)
