@@ -19,7 +19,7 @@ from etl_job.progress import Progress
 from etl_job.summary import Summary
 from shared_code.database import transactions
 from shared_code.database.engines import Database
-from shared_code.database.tables import sensor_readings_agg
+from shared_code.database.tables import alert_history, sensor_readings_agg
 from shared_code.settings import JobSettings, read
 from shared_code.thresholds import thresholds
 from tests.factories.landing import MONDAY
@@ -86,6 +86,11 @@ class Customer:
         with transactions.job(self.database) as connection:
             ours = select(table).where(table.c.organization_id == self.organization_id)
             return comparable(dict(row) for row in connection.execute(ours).mappings())
+
+    def alerts(self) -> list[Row]:
+        """Return the customer's alerts but those that came to nothing, comparable with another's but for their ids."""
+        told = (row for row in self.in_sql(alert_history) if row["withdrawn_at"] is None)
+        return comparable({name: value for name, value in row.items() if name != "alert_id"} for row in told)
 
     def published(self) -> dict[Key, Row]:
         """Return the customer's windows in SQL by machine, type and end."""

@@ -17,6 +17,7 @@ from etl_job.batch import Job
 from etl_job.delta_tables import AGGREGATES, ALARMS, BRONZE, PARTIALS, QUARANTINE, SILVER
 from etl_job.publish import STAGING
 from etl_job.summary import Summary
+from shared_code.database.tables import alert_history
 from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
 from tests.etl_job.customer import Customer, Row, an_organization
 from tests.factories.landing import HOUR, MONDAY, as_parquet, deliver, deliver_fleet, readings, with_value
@@ -63,10 +64,10 @@ def beside(customer: Customer, name: str) -> Customer:
 
 def state(customer: Customer) -> dict[str, list[Row]]:
     """Return everything that runs leave."""
-    in_delta = {
-        layout.folder: customer.content(layout) for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES, QUARANTINE)
-    }
-    return in_delta | {table.name: customer.in_sql(table) for table in (*STAGING, *STAGING.values())}
+    layouts = (BRONZE, SILVER, PARTIALS, AGGREGATES, ALARMS, QUARANTINE)
+    in_delta = {layout.folder: customer.content(layout) for layout in layouts}
+    in_sql = {table.name: customer.in_sql(table) for table in (*STAGING, *STAGING.values())}
+    return in_delta | in_sql | {alert_history.name: customer.alerts()}
 
 
 def stop_everywhere(customer: Customer, work: Work) -> None:

@@ -15,9 +15,9 @@ from etl_job.batch import Job
 from etl_job.delta_tables import AGGREGATES, ALARMS, PARTIALS, SILVER
 from etl_job.summary import Summary
 from shared_code.database.engines import Database
-from shared_code.database.tables import alert_history, data_quality_metrics, sensor_readings_agg
+from shared_code.database.tables import data_quality_metrics, sensor_readings_agg
 from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
-from tests.etl_job.customer import Customer, Row, an_organization, comparable
+from tests.etl_job.customer import Customer, an_organization
 from tests.etl_job.recomputation import assert_same_windows, recomputed
 from tests.factories.landing import HOUR, MONDAY, NORMAL, deliver, deliver_fleet, readings, with_value
 
@@ -103,12 +103,6 @@ def content(file: File) -> pa.Table:
     return table.take(pa.array(file.rows))
 
 
-def standing(customer: Customer) -> list[Row]:
-    """Return the customer's alerts but those that came to nothing; an alert keeps the id that it was raised under."""
-    alerts = (row for row in customer.in_sql(alert_history) if row["withdrawn_at"] is None)
-    return comparable({name: value for name, value in row.items() if name != "alert_id"} for row in alerts)
-
-
 def work(customer: Customer, step: Step) -> None:
     """Do what a step asks for, and let it be stopped where it says."""
     with pytest.MonkeyPatch.context() as patch:
@@ -149,5 +143,5 @@ def test_any_interleaving_ends_in_the_state_of_one_run(
         assert piecemeal.content(layout) == at_once.content(layout), layout.folder
     for table in (sensor_readings_agg, data_quality_metrics):
         assert piecemeal.in_sql(table) == at_once.in_sql(table), table.name
-    assert standing(piecemeal) == standing(at_once)
+    assert piecemeal.alerts() == at_once.alerts()
     assert_same_windows(piecemeal.published().values(), recomputed(piecemeal.landing))
