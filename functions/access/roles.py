@@ -64,12 +64,16 @@ RULES: Final[Mapping[str, Rule]] = {
     "update_station": ADMINS,
     # What happens to machines, and what is done about it.
     "acknowledge_alert": OPERATORS,
+    "comment_on_alert": OPERATORS,
     "get_alert": READERS,
+    "list_alert_history": READERS,
     "list_alerts": READERS,
     "list_data_quality": READERS,
     "list_maintenance": READERS,
     "record_maintenance": OPERATORS,
     "resolve_alert": OPERATORS,
+    "shelve_alert": OPERATORS,
+    "unshelve_alert": OPERATORS,
     # The organization.
     "accept_invitation": MEMBERS,  # of another organization as yet
     "change_member_role": ADMINS,
