@@ -25,6 +25,7 @@ from functions.organizations import endpoints as organizations
 from functions.readings import endpoints as readings
 from functions.settings import Settings
 from functions.stations import endpoints as stations
+from functions.workflows import endpoints as workflows
 from shared_code.database.engines import Database
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -37,6 +38,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     alerts.router,
     data_quality.router,
     maintenance.router,
+    workflows.router,
     organizations.router,
     documentation.router,
 )

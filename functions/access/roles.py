@@ -25,6 +25,8 @@ class Rule:
 
     role: UserRole | None = None
     scope: Scope | None = None
+    installation: bool = False
+    """Whether it also takes the installation's own key, for all organizations."""
 
 
 ANYBODY: Final = Rule()
@@ -74,6 +76,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "resolve_alert": OPERATORS,
     "shelve_alert": OPERATORS,
     "unshelve_alert": OPERATORS,
+    # What runs by itself.
+    "list_workflow_runs": READERS,
+    "run_workflows": Rule(UserRole.OPERATOR, installation=True),
     # The organization.
     "accept_invitation": MEMBERS,  # of another organization as yet
     "change_member_role": ADMINS,

@@ -56,7 +56,7 @@ def list_alerts(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Alert]:
-    """List the organization's alerts, the newest first; those that somebody should see to, unless others are asked for."""
+    """List the organization's alerts, the newest first; those to see to, unless others are asked for."""
     position = pagination.decode(cursor, AlertPosition)
     rows = queries.list_alerts(
         connection,

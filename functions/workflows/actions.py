@@ -1,21 +1,25 @@
 """What workflows do: claim a slot, act on what is due, and say so, in one transaction each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
 from functions import schedules
+from functions.access import audit
+from functions.access.audit import Origin
+from functions.access.sessions import Session
 from functions.application import Clock
+from functions.billing.plans import plans
 from functions.settings import WorkflowSettings
 from functions.workflows import queries
 from functions.workflows.queries import Acting, Run
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables.workflows import StartedBy, Workflow
-from shared_code.database.transactions import Everywhere
+from shared_code.database.transactions import Everywhere, Write
 from shared_code.identifiers import OrganizationId
 
 
@@ -28,7 +32,12 @@ class Starter:
     name: str | None = None
 
 
+BATCH: Final = 10_000
+"""Rows that are deleted in one transaction."""
+LONGEST: Final = timedelta(minutes=3)
+"""How long a run deletes: less than a request may take, and than a function may run."""
 BY_TIMER: Final = Starter(StartedBy.TIMER)
+BY_KEY: Final = Starter(StartedBy.KEY)
 
 
 def run_slot(database: Database, workflow: Workflow, *, settings: WorkflowSettings, clock: Clock) -> int:
@@ -37,6 +46,45 @@ def run_slot(database: Database, workflow: Workflow, *, settings: WorkflowSettin
     slot = schedules.slot(settings.schedule(workflow), now)
     run = Run(uuid4(), workflow, slot, now, StartedBy.TIMER)
     return _carry_out(database, run, BY_TIMER, settings=settings, clock=clock, dry_run=False)
+
+
+def by_person(session: Session) -> Starter:
+    """Return a person as who wants workflows to run, for their organization alone."""
+    return Starter(StartedBy.PERSON, session.organization_id, session.email)
+
+
+def run_all(
+    database: Database,
+    workflows: Iterable[Workflow],
+    *,
+    by: Starter,
+    settings: WorkflowSettings,
+    clock: Clock,
+    dry_run: bool,
+) -> dict[Workflow, int]:
+    """Run workflows one after the other, each in transactions of its own; return how many rows each changed."""
+    return {
+        workflow: run_now(database, workflow, by=by, settings=settings, clock=clock, dry_run=dry_run)
+        for workflow in workflows
+    }
+
+
+def record_run(
+    connection: Write,
+    organization_id: OrganizationId,
+    *,
+    asked: str,
+    dry_run: bool,
+    changed: Mapping[Workflow, int],
+    by: Session,
+    origin: Origin,
+    now: datetime,
+) -> None:
+    """Keep that somebody had workflows run."""
+    details = {"dry_run": dry_run, "changed": dict(changed)}
+    audit.record(
+        connection, organization_id, "workflows.run", by=by, origin=origin, now=now, target=asked, details=details
+    )
 
 
 def run_now(
@@ -69,6 +117,8 @@ def run_now(
 def _carry_out(
     database: Database, run: Run, by: Starter, *, settings: WorkflowSettings, clock: Clock, dry_run: bool
 ) -> int:
+    if run.workflow is Workflow.DATA_RETENTION:
+        return _count_old(database, run, by) if dry_run else _delete_old(database, run, by, clock=clock)
     with _begin(database, by.organization_id) as connection:
         changed = set[UUID]()
         if queries.claim(connection, by.organization_id, run):
@@ -79,6 +129,32 @@ def _carry_out(
         elif by.organization_id is None:
             queries.tell(Everywhere(connection), changed)
     return rows
+
+
+def _count_old(database: Database, run: Run, by: Starter) -> int:
+    with _begin(database, by.organization_id) as connection:
+        queries.claim(connection, by.organization_id, run)
+        days = {tier: plan.retention_days for tier, plan in plans().items()}
+        rows = sum(queries.count_old(connection, run, kind, days=days) for kind in queries.OLD)
+        connection.rollback()
+    return rows
+
+
+def _delete_old(database: Database, run: Run, by: Starter, *, clock: Clock) -> int:
+    """Delete in batches, each in a transaction of its own; what there is no time for is left to the next run."""
+    with _begin(database, by.organization_id) as connection:
+        if not queries.claim(connection, by.organization_id, run):
+            return 0
+    days = {tier: plan.retention_days for tier, plan in plans().items()}
+    for kind in queries.OLD:
+        deleted = BATCH
+        while deleted == BATCH and clock() - run.now < LONGEST:
+            with _begin(database, by.organization_id) as connection:
+                deleted, changed = queries.delete_old(connection, run, kind, days=days, limit=BATCH)
+                if by.organization_id is None:
+                    queries.tell(Everywhere(connection), changed)
+    with _begin(database, by.organization_id) as connection:
+        return queries.finish(connection, run, now=clock())
 
 
 def _begin(database: Database, organization_id: OrganizationId | None) -> AbstractContextManager[Acting]:

@@ -3,9 +3,9 @@
 Row-level security decides which organizations a transaction sees: all of them, or the one of whoever asks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,10 +18,12 @@ from sqlalchemy import (
     Select,
     String,
     Subquery,
+    Table,
     Update,
     and_,
     case,
     cast,
+    delete,
     exists,
     false,
     func,
@@ -41,14 +43,20 @@ from shared_code.database.tables import (
     alert_history,
     audit_log,
     compressor_metadata,
+    data_quality_metrics,
+    latest_readings,
     machine_contacts,
+    ml_predictions,
     organizations,
+    sensor_readings_agg,
     station_locations,
     workflow_runs,
     workflow_settings,
 )
 from shared_code.database.tables.access import ActorKind
 from shared_code.database.tables.metadata import INSTANT
+from shared_code.database.tables.organizations import Tier
+from shared_code.database.tables.readings import WindowType
 from shared_code.database.tables.workflows import StartedBy, Workflow
 from shared_code.database.transactions import Everywhere, Read, Write
 from shared_code.identifiers import OrganizationId
@@ -64,6 +72,7 @@ SILENT: Final = "silent"
 STATION_SILENT: Final = "station_silent"
 LEAST_OF_A_STATION: Final = 2
 HOURS_A_DAY: Final = 24
+RUNS_KEPT: Final = timedelta(days=30)
 
 _ALERT: Final = alert_history.c
 _RUN: Final = workflow_runs.c
@@ -85,6 +94,48 @@ class Run:
     started_by: StartedBy
     name: str | None = None
     """Of the person who started it."""
+
+
+def _same_machine(one: Columns, other: Columns) -> ColumnElement[bool]:
+    return and_(one.organization_id == other.organization_id, one.compressor_id == other.compressor_id)
+
+
+def _resolved(alert: Columns, before: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
+    return [alert.resolved == true(), alert.resolved_at < before]
+
+
+def _not_newest(window: Columns, _: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
+    newest = latest_readings.c
+    is_newest = exists().where(
+        _same_machine(newest, window),
+        newest.window_type == window.window_type,
+        newest.agg_timestamp <= window.agg_timestamp,
+    )
+    # Named, so that an index by type and then by time serves.
+    return [window.window_type.in_(list(WindowType)), ~is_newest]
+
+
+def _any(*_: object) -> list[ColumnElement[bool]]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """A table of which old rows are deleted: by which instant, which of them, and kept how long if not by the plan."""
+
+    table: Table
+    at: str
+    only: Callable[[Columns, ColumnElement[datetime]], list[ColumnElement[bool]]] = _any
+    kept: timedelta | None = None
+
+
+OLD: Final = (
+    Old(sensor_readings_agg, "agg_timestamp", _not_newest),
+    Old(data_quality_metrics, "metric_timestamp"),
+    Old(alert_history, "alert_timestamp", _resolved),
+    Old(ml_predictions, "prediction_timestamp"),
+    Old(workflow_runs, "slot", kept=RUNS_KEPT),
+)
 
 
 def claim(connection: Acting, organization_id: OrganizationId | None, run: Run) -> int:
@@ -326,6 +377,24 @@ def acknowledge_stale(connection: Acting, run: Run, *, days: int) -> set[UUID]:
     return _note(connection, run, statement, "alert.acknowledged")
 
 
+# organization-free: of the organizations that the run has claimed
+def count_old(connection: Acting, run: Run, kind: Old, *, days: Mapping[Tier, int]) -> int:
+    """Return how many rows are older than their organization's plan keeps."""
+    return connection.scalar(select(func.count()).select_from(_old(run, kind, days).subquery("old"))) or 0
+
+
+# organization-free: of the organizations that the run has claimed
+def delete_old(
+    connection: Acting, run: Run, kind: Old, *, days: Mapping[Tier, int], limit: int
+) -> tuple[int, set[UUID]]:
+    """Delete up to so many rows that are older than their organization's plan keeps; return how many, and whose."""
+    old = _old(run, kind, days).limit(limit).subquery("old")
+    same = (kind.table.c[key.name] == old.c[key.name] for key in kind.table.primary_key)
+    deleted = delete(kind.table).where(*same).returning(kind.table.c.organization_id).cte("deleted")
+    counts = _count(connection, run, deleted)
+    return sum(counts.values()), set(counts)
+
+
 def list_runs(
     connection: Read,
     organization_id: OrganizationId,
@@ -348,6 +417,29 @@ def list_runs(
         # Said twice, because an index finds its place by the first and not by the second.
         query = query.where(_RUN.slot <= slot, or_(_RUN.slot < slot, _RUN.workflow < name))
     return connection.execute(query).mappings().all()
+
+
+def _old(run: Run, kind: Old, days: Mapping[Tier, int]) -> Select[Any]:
+    """Select the keys of rows that are older than their organization's plan keeps."""
+    row = kind.table.alias("row")
+    kept = case(
+        *(
+            (organizations.c.subscription_tier == tier, literal(run.now - timedelta(days=n), INSTANT))
+            for tier, n in days.items()
+        )
+    )
+    before = (literal(run.now - kind.kept, INSTANT) if kind.kept is not None else kept).label("before")
+    due = (
+        select(_RUN.organization_id, before)
+        .join(organizations, organizations.c.id == _RUN.organization_id)
+        .where(_RUN.workflow == run.workflow, _RUN.slot == run.slot, _RUN.run_id == run.run_id)
+        .subquery("due")
+    )
+    return (
+        select(*(row.c[key.name] for key in kind.table.primary_key))
+        .join(due, due.c.organization_id == row.c.organization_id)
+        .where(row.c[kind.at] < due.c.before, *kind.only(row.c, due.c.before))
+    )
 
 
 def _due(run: Run, hours: ColumnElement[int]) -> Subquery:
@@ -470,11 +562,11 @@ def _note(connection: Acting, run: Run, statement: Insert | Update, action: str)
     )
     names = ("organization_id", "id", "occurred_at", "action", "target", "details", "actor_kind", "actor_name")
     noted = insert(audit_log).from_select(list(names), entries).returning(audit_log.c.organization_id).cte("noted")
-    return _count(connection, run, noted)
+    return set(_count(connection, run, noted))
 
 
-def _count(connection: Acting, run: Run, changed: CTE) -> set[UUID]:
-    """Add to the run of each organization how many of its rows were changed; return whose they are."""
+def _count(connection: Acting, run: Run, changed: CTE) -> dict[UUID, int]:
+    """Add to the run of each organization how many of its rows were changed; return how many, by organization."""
     each = select(changed.c.organization_id, func.count().label("rows")).group_by(changed.c.organization_id)
     counted = each.subquery("counted")
     statement = (
@@ -485,10 +577,6 @@ def _count(connection: Acting, run: Run, changed: CTE) -> set[UUID]:
             _RUN.slot == run.slot,
         )
         .values(changed=_RUN.changed + counted.c.rows)
-        .returning(_RUN.organization_id)
+        .returning(_RUN.organization_id, counted.c.rows)
     )
-    return set(connection.scalars(statement))
-
-
-def _same_machine(one: Columns, other: Columns) -> ColumnElement[bool]:
-    return and_(one.organization_id == other.organization_id, one.compressor_id == other.compressor_id)
+    return {row[0]: row[1] for row in connection.execute(statement)}
