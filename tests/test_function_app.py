@@ -47,6 +47,7 @@ EXPECTED = {
     "get_openapi_document": ("GET", "/api/openapi.json"),
     "get_organization": ("GET", "/api/organization"),
     "get_session": ("GET", "/api/auth/session"),
+    "get_workflow_settings": ("GET", "/api/workflows/settings"),
     "ingest_readings": ("POST", "/api/readings"),
     "list_alert_history": ("GET", "/api/alerts/{alert_id}/history"),
     "list_alerts": ("GET", "/api/alerts"),
@@ -80,6 +81,7 @@ EXPECTED = {
     "unshelve_alert": ("POST", "/api/alerts/{alert_id}/unshelve"),
     "update_compressor": ("PATCH", "/api/compressors/{compressor_id}"),
     "update_station": ("PATCH", "/api/stations/{station_id}"),
+    "update_workflow_settings": ("PATCH", "/api/workflows/settings"),
 }
 TIMERS = {each.value for each in Workflow}
 WANT_A_BODY = {
@@ -98,6 +100,7 @@ WANT_A_BODY = {
     "switch_organization",
     "update_compressor",
     "update_station",
+    "update_workflow_settings",
 }
 OF_NOTHING: defaultdict[str, object] = defaultdict(lambda: UUID(int=0), compressor_id="NO-SUCH", station_id="NO-SUCH")
 

@@ -77,8 +77,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "shelve_alert": OPERATORS,
     "unshelve_alert": OPERATORS,
     # What runs by itself.
+    "get_workflow_settings": ADMINS,
     "list_workflow_runs": READERS,
     "run_workflows": Rule(UserRole.OPERATOR, installation=True),
+    "update_workflow_settings": ADMINS,
     # The organization.
     "accept_invitation": MEMBERS,  # of another organization as yet
     "change_member_role": ADMINS,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from functions import schedules
@@ -32,6 +32,7 @@ class Starter:
     name: str | None = None
 
 
+LIMITS: Final = ("escalation_hours", "staleness_hours", "cleanup_days")
 BATCH: Final = 10_000
 """Rows that are deleted in one transaction."""
 LONGEST: Final = timedelta(minutes=3)
@@ -67,6 +68,38 @@ def run_all(
         workflow: run_now(database, workflow, by=by, settings=settings, clock=clock, dry_run=dry_run)
         for workflow in workflows
     }
+
+
+def limits(wishes: Mapping[Any, Any] | None, settings: WorkflowSettings) -> dict[str, Any]:
+    """Return after how long an organization wants workflows to act, and `in_effect` what comes of it."""
+    wanted = {name: wishes[name] if wishes is not None else None for name in LIMITS}
+    usual = {name: getattr(settings, f"workflow_{name}") for name in LIMITS}
+    return {**wanted, "in_effect": {name: usual[name] if wanted[name] is None else wanted[name] for name in LIMITS}}
+
+
+def change_settings(
+    connection: Write,
+    organization_id: OrganizationId,
+    *,
+    wishes: Mapping[str, int | None],
+    by: Session,
+    origin: Origin,
+    now: datetime,
+) -> Mapping[Any, Any] | None:
+    """Change after how long workflows act for an organization, from their next run on; return all it wants."""
+    before = queries.find_settings(connection, organization_id)
+    changes = {
+        name: {"from": before and before[name], "to": value}
+        for name, value in wishes.items()
+        if value != (before and before[name])
+    }
+    if not changes:
+        return before
+    saved = queries.save_settings(connection, organization_id, {**wishes, "updated_at": now})
+    audit.record(
+        connection, organization_id, "workflows.settings_changed", by=by, origin=origin, now=now, details=changes
+    )
+    return saved
 
 
 def record_run(

@@ -6,15 +6,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from functions import pagination
-from functions.access.caller import CurrentCaller, CurrentOrigin, ReadConnection
+from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection
 from functions.access.installation import WritingOrKey
 from functions.access.sessions import Session
-from functions.access.writes import WriteRoute
-from functions.application import CurrentApplication
+from functions.access.writes import WriteConnection, WriteRoute
+from functions.application import CurrentApplication, Now
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
 from functions.workflows import actions, queries
-from functions.workflows.schemas import RunPosition, RunRequest, RunResult, WorkflowRun
+from functions.workflows.schemas import RunPosition, RunRequest, RunResult, Wishes, WorkflowRun, WorkflowWishes
 from shared_code.database.tables.workflows import Workflow
 from shared_code.database.transactions import Write
 
@@ -67,6 +67,36 @@ def list_workflow_runs(
         limit=limit + 1,
     )
     return pagination.page(rows, limit, item=lambda row: WorkflowRun.model_validate(dict(row)), position=_position)
+
+
+@router.get("/settings", operation_id="get_workflow_settings", responses=responses(401, 403))
+def get_workflow_settings(
+    session: CurrentSession, connection: ReadConnection, application: CurrentApplication
+) -> WorkflowWishes:
+    """Show after how long workflows act for the organization."""
+    wishes = queries.find_settings(connection, session.organization_id)
+    return WorkflowWishes.model_validate(actions.limits(wishes, application.settings.workflows))
+
+
+@router.patch("/settings", operation_id="update_workflow_settings", responses=responses(401, 403, 422))
+def update_workflow_settings(
+    session: CurrentSession,
+    connection: WriteConnection,
+    application: CurrentApplication,
+    origin: CurrentOrigin,
+    now: Now,
+    body: Wishes,
+) -> WorkflowWishes:
+    """Change after how long workflows act for the organization, from their next run on."""
+    wishes = actions.change_settings(
+        connection,
+        session.organization_id,
+        wishes=body.model_dump(exclude_unset=True),
+        by=session,
+        origin=origin,
+        now=now,
+    )
+    return WorkflowWishes.model_validate(actions.limits(wishes, application.settings.workflows))
 
 
 def _position(row: Mapping[Any, Any]) -> RunPosition:

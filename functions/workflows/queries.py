@@ -106,7 +106,7 @@ def _resolved(alert: Columns, before: ColumnElement[datetime]) -> list[ColumnEle
 
 def _not_newest(window: Columns, _: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
     newest = latest_readings.c
-    is_newest = exists().where(
+    is_newest = exists(newest.agg_timestamp).where(
         _same_machine(newest, window),
         newest.window_type == window.window_type,
         newest.agg_timestamp <= window.agg_timestamp,
@@ -160,7 +160,7 @@ def claim(connection: Acting, organization_id: OrganizationId | None, run: Run) 
         wanted = wanted.where(organizations.c.id == organization_id)
     if run.started_by is StartedBy.TIMER:
         newer = workflow_runs.alias("newer")
-        too_late = exists().where(
+        too_late = exists(newer.c.slot).where(
             newer.c.organization_id == organizations.c.id,
             newer.c.workflow == run.workflow,
             newer.c.slot >= run.slot,
@@ -297,7 +297,7 @@ def raise_silent_stations(connection: Acting, run: Run, *, hours: int) -> set[UU
     """Raise one alert for each station of which all machines are silent, where none tells of it yet; return whose."""
     stations = _silent_stations(_heard(run, hours))
     before, theirs = alert_history.alias("before"), compressor_metadata.alias("theirs")
-    told = exists().where(
+    told = exists(before.c.rule).where(
         before.c.rule == STATION_SILENT,
         _same_machine(before.c, theirs.c),
         theirs.c.organization_id == stations.c.organization_id,
@@ -330,10 +330,10 @@ def raise_silent(connection: Acting, run: Run, *, hours: int) -> set[UUID]:
     heard = _heard(run, hours)
     stations = _silent_stations(heard)
     before = alert_history.alias("before")
-    told = exists().where(
+    told = exists(before.c.rule).where(
         before.c.rule == SILENT, _same_machine(before.c, heard.c), _tells_of(before.c, heard.c.last_reading_at)
     )
-    all_silent = exists().where(
+    all_silent = exists(stations.c.station_id).where(
         stations.c.organization_id == heard.c.organization_id, stations.c.station_id == heard.c.station_id
     )
     message = func.concat("No reading since ", _in_words(heard.c.last_reading_at), ".")
@@ -348,7 +348,7 @@ def acknowledge_stale(connection: Acting, run: Run, *, days: int) -> set[UUID]:
     """Acknowledge alerts that nobody touched for so many days, and resolve those that are over; return whose."""
     due = _due(run, func.coalesce(_SETTING.cleanup_days, days) * HOURS_A_DAY)
     entry = audit_log.c
-    touched = exists().where(
+    touched = exists(entry.target).where(
         entry.organization_id == _ALERT.organization_id,
         entry.target == cast(_ALERT.alert_id, String),
         entry.occurred_at > due.c.before,
@@ -393,6 +393,23 @@ def delete_old(
     deleted = delete(kind.table).where(*same).returning(kind.table.c.organization_id).cte("deleted")
     counts = _count(connection, run, deleted)
     return sum(counts.values()), set(counts)
+
+
+def find_settings(connection: Read | Write, organization_id: OrganizationId) -> RowMapping | None:
+    """Return after how long an organization wants workflows to act; None where it never said."""
+    query = select(workflow_settings).where(_SETTING.organization_id == organization_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def save_settings(connection: Write, organization_id: OrganizationId, values: Mapping[str, Any]) -> RowMapping:
+    """Replace those wishes of an organization that are given, and return all."""
+    statement = (
+        insert(workflow_settings)
+        .values({**values, "organization_id": organization_id})
+        .on_conflict_do_update(index_elements=["organization_id"], set_=dict(values))
+        .returning(workflow_settings)
+    )
+    return connection.execute(statement).mappings().one()
 
 
 def list_runs(

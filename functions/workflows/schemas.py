@@ -63,3 +63,36 @@ class RunPosition(Position):
 
     slot: AwareDatetime
     workflow: Workflow
+
+
+Hours = Annotated[int, Field(ge=1, le=720)]
+Days = Annotated[int, Field(ge=1, le=365)]
+
+
+class Wishes(Body):
+    """After how long workflows act for the organization; null is as for everybody, and what is not named stays."""
+
+    escalation_hours: Annotated[
+        Hours | None, Field(description="When a warning nobody acknowledged becomes critical.", examples=[2])
+    ] = None
+    staleness_hours: Annotated[Hours | None, Field(description="When a machine is silent.", examples=[6])] = None
+    cleanup_days: Annotated[
+        Days | None, Field(description="When an alert nobody touched is acknowledged.", examples=[14])
+    ] = None
+
+
+class Limits(BaseModel):
+    """After how long workflows act."""
+
+    escalation_hours: int
+    staleness_hours: int
+    cleanup_days: int
+
+
+class WorkflowWishes(BaseModel):
+    """What the organization wants, null where it is as for everybody, and what comes of it."""
+
+    escalation_hours: int | None
+    staleness_hours: int | None
+    cleanup_days: int | None
+    in_effect: Limits

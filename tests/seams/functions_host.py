@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import azure.functions as func  # noqa: TID251 - this stands where the host would
 from azure.functions.decorators.function_app import Function  # noqa: TID251 - likewise
+from azure.functions.decorators.timer import TimerTrigger  # noqa: TID251 - likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class FunctionsHost:
     def __init__(self, app: func.FunctionApp) -> None:
         # `get_functions` builds anew each time and refuses the second; the host asks once.
         every = app.get_functions()
-        timed = [each for each in every if each.get_trigger().type == "timerTrigger"]
+        timed = [each for each in every if isinstance(each.get_trigger(), TimerTrigger)]
         self.timers = {each.name: each for each in map(_timer, timed)}
         self.functions = sorted((_function(each) for each in every if each not in timed), key=lambda each: each.name)
         self._calls = 0

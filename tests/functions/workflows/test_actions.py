@@ -1,12 +1,14 @@
 """What each workflow does before, at and after its hour, and what it leaves alone."""
 
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
+from functions.alerts import queries
 from functions.settings import WorkflowSettings
 from functions.workflows import actions
 from functions.workflows.actions import Starter
@@ -18,7 +20,7 @@ from shared_code.database.tables.workflows import StartedBy, Workflow
 from tests.factories.fleet import Customer, a_compressor, a_contact, a_customer, a_station, an_alert
 
 NOW = datetime(2026, 1, 12, 12, tzinfo=UTC)
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 SETTINGS = WorkflowSettings()
 
 
@@ -231,9 +233,6 @@ def test_an_alert_of_a_machine_that_was_retired_is_resolved(database: Database, 
     assert run(database, Workflow.ALERT_AUTO_RESOLVE, customer) == 1
 
 
-DAY = timedelta(days=1)
-
-
 @pytest.mark.parametrize(("age", "touched"), [(7 * DAY - MINUTE, 0), (7 * DAY, 1), (30 * DAY, 1)])
 def test_what_nobody_touched_for_a_week_is_acknowledged(
     database: Database, customer: Customer, age: timedelta, touched: int
@@ -261,3 +260,90 @@ def test_a_dry_run_counts_and_changes_nothing(database: Database, customer: Cust
     assert (alerts(database, customer), version(database, customer)) == (before, told)
     assert entries(database, customer) == []
     assert run(database, workflow, customer) == would
+
+
+def test_what_somebody_did_within_the_week_is_touching_it(database: Database, customer: Customer) -> None:
+    raised, commented, shelved = (
+        an_alert(database, customer, "COMP-001", Severity.WARNING, at=NOW - 9 * DAY) for _ in range(3)
+    )
+    change(database, customer, shelved, shelved_until=NOW - 6 * DAY)
+    with transactions.owner(database) as connection:
+        for target, at in ((commented, NOW - 6 * DAY), (raised, NOW - 8 * DAY)):
+            connection.execute(
+                insert(audit_log).values(
+                    organization_id=customer.organization_id,
+                    id=uuid4(),
+                    occurred_at=at,
+                    action="alert.commented",
+                    target=str(target),
+                    details={},
+                    actor_kind="user",
+                    actor_name="somebody",
+                )
+            )
+
+    assert run(database, Workflow.STALE_ALERT_CLEANUP, customer) == 1
+    assert {each: row["acknowledged"] for each, row in alerts(database, customer).items()} == {
+        raised: True,
+        commented: False,
+        shelved: False,
+    }
+
+
+def test_a_latched_alert_that_is_over_and_stale_is_resolved_by_it(database: Database, customer: Customer) -> None:
+    raised = an_alert(
+        database, customer, "COMP-001", Severity.WARNING, at=NOW - 9 * DAY, latched=True, cleared_at=NOW - 8 * DAY
+    )
+
+    run(database, Workflow.STALE_ALERT_CLEANUP, customer)
+
+    after = alert(database, customer, raised)
+    assert (after["acknowledged_by"], after["resolved"], after["resolved_at"]) == ("Altaviz", True, NOW - 8 * DAY)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_organizations_are_told_that_something_changed_and_others_are_not(
+    database: Database,
+    customer: Customer,
+    everywhere: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    other = a_customer(database)
+    an_alert(database, customer, "COMP-001", Severity.WARNING, at=NOW - 9 * HOUR)
+    before = version(database, customer), version(database, other)
+
+    if everywhere:
+        by = Starter(StartedBy.KEY)
+        actions.run_now(database, Workflow.ALERT_ESCALATION, by=by, settings=SETTINGS, clock=lambda: NOW, dry_run=False)
+    else:
+        run(database, Workflow.ALERT_ESCALATION, customer)
+
+    assert (version(database, customer), version(database, other)) == (before[0] + 1, before[1])
+
+
+@pytest.mark.parametrize("workflow", [each for each in Workflow if each is not Workflow.DATA_RETENTION])
+def test_what_somebody_does_at_the_same_moment_stays(
+    database: Database, customer: Customer, workflow: Workflow
+) -> None:
+    """The workflow finds the alert while somebody has it in hand, waits, and then sees what they did."""
+    raised = an_alert(
+        database, customer, "COMP-001", Severity.WARNING, at=NOW - 9 * DAY, rule="silent", alert_type="staleness"
+    )
+    if workflow is Workflow.ALERT_AUTO_RESOLVE:
+        change(database, customer, raised, cleared_at=NOW)
+    a_contact(database, customer, "COMP-001", at=NOW - 9 * DAY)
+    a_contact(database, customer, "COMP-002", at=NOW - 9 * DAY)
+    ran: list[int] = []
+    at_work = Thread(target=lambda: ran.append(run(database, workflow, customer)))
+
+    with transactions.write(database, customer.organization_id) as connection:
+        resolved = queries.resolve(
+            connection, customer.organization_id, raised, by="somebody", note="mine", now=NOW - MINUTE
+        )
+        at_work.start()
+        at_work.join(timeout=0.5)
+        assert at_work.is_alive()
+    at_work.join(timeout=30)
+
+    assert len(ran) == 1
+    assert alert(database, customer, raised) == dict(resolved or {})
+    assert ("alert.resolved", str(raised)) not in entries(database, customer)
