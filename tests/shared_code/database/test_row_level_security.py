@@ -8,7 +8,7 @@ from threading import Timer
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Table, and_, delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
 
 from shared_code.database import transactions
@@ -301,7 +301,7 @@ def test_workflows_are_refused_what_people_did(database: Database, statement: st
 def test_workflows_change_no_alert_that_is_resolved_and_delete_none_that_stands(
     database: Database, ours: OrganizationId
 ) -> None:
-    own = alert_history.c.organization_id == ours
+    own = and_(alert_history.c.organization_id == ours, alert_history.c.rule == "vibration_high")
     with transactions.everywhere(database) as connection:
         standing = connection.execute(delete(alert_history).where(own)).rowcount
         resolved = connection.execute(update(alert_history).where(own).values(resolved=True)).rowcount
