@@ -10,7 +10,8 @@ from functions import problems, revalidation
 from functions.access import endpoints as access
 from functions.access import guards
 from functions.alerts import endpoints as alerts
-from functions.application import Application, Clock, utc_clock
+from functions.application import Application
+from functions.clock import Clock, utc_clock
 from functions.compressors import endpoints as compressors
 from functions.data_quality import endpoints as data_quality
 from functions.documentation import endpoints as documentation

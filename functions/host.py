@@ -20,7 +20,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.types import Receive, Scope, Send
 
 from functions.api import create_app
-from functions.application import OpenOnce, settle, utc_clock
+from functions.application import OpenOnce, settle
+from functions.clock import utc_clock
 from functions.settings import read_settings
 from functions.workflows.timers import Timer, timers
 from shared_code.database.home import open_database

@@ -17,7 +17,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from functions import schedules
 from functions.api import create_app
-from functions.application import settle, utc_clock
+from functions.application import settle
+from functions.clock import utc_clock
 from functions.settings import Settings
 from functions.workflows.timers import Timer, timers
 from shared_code.database.home import open_database

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from functions.application import Clock
+from functions.clock import Clock
 from functions.settings import WorkflowSettings
 from functions.workflows import actions
 from shared_code.database.engines import Database
