@@ -73,9 +73,12 @@ def function_app(app: FastAPI, timers: Iterable[Timer] = ()) -> func.FunctionApp
         ValueError: the host could not serve these operations as FastAPI does; says why.
     """
     host = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-    for operation in operations(app):
+    found = operations(app)
+    for operation in found:
         _add(host, operation, _handler(app))
     for timer in timers:
+        if timer.name in {operation.name for operation in found}:
+            raise ValueError(f"{timer.name}: is an operation and a timer")
         _add_timer(host, timer)
     everything = tuple(method.value for method in func.HttpMethod)
     _add(host, Operation(FALLBACK, "{*path}", everything), _handler(app))

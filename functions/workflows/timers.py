@@ -1,5 +1,6 @@
 """When workflows run by themselves. Schedules are NCRONTAB in UTC, each a setting; each timer's body is one call."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,8 @@ from functions.settings import WorkflowSettings
 from functions.workflows import actions
 from shared_code.database.engines import Database
 from shared_code.database.tables.workflows import Workflow
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +44,5 @@ def timers(settings: WorkflowSettings, database: Callable[[], Database], *, cloc
 
 
 def _run(workflow: Workflow, settings: WorkflowSettings, database: Callable[[], Database], clock: Clock) -> None:
-    actions.run_slot(database(), workflow, settings=settings, clock=clock)
+    changed = actions.run_slot(database(), workflow, settings=settings, clock=clock)
+    logger.info("%s changed %d rows", workflow, changed)

@@ -312,6 +312,29 @@ def test_workflows_change_no_alert_that_is_resolved_and_delete_none_that_stands(
     assert (standing, resolved, again, deleted) == (0, 1, 0, 1)
 
 
+@pytest.mark.parametrize("inherits", ["FALSE", "TRUE"])
+def test_one_login_of_both_roles_sees_all_in_the_workflows_transactions_alone(
+    database: Database, ours: OrganizationId, theirs: OrganizationId, inherits: str
+) -> None:
+    login = f"program_{inherits.lower()}"
+    with transactions.owner(database) as connection:
+        connection.execute(text(f"CREATE ROLE {login} LOGIN"))
+        for role in (Role.APP, Role.WORKFLOWS):
+            connection.execute(text(f"GRANT {role} TO {login} WITH INHERIT {inherits}, SET TRUE"))
+    socket = database.engine(Role.OWNER).url.query["host"]
+    place = {"host": socket, "name": "postgres", "user": login, "sslmode": "disable"}
+    remote = Database(database.settings.model_copy(update=place))
+    try:
+        with transactions.read(remote, ours) as connection:
+            assert whose(connection, alert_history) == {ours}
+        with transactions.everywhere(remote) as connection:
+            assert whose(connection, alert_history) >= {ours, theirs}
+        with transactions.key_holder(remote, "no key") as connection:
+            assert seen_without_an_organization(connection) == {}
+    finally:
+        remote.dispose()
+
+
 def test_the_job_is_refused_people(database: Database) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"), transactions.job(database) as connection:
         count(connection, users)
