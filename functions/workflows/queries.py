@@ -20,7 +20,9 @@ from sqlalchemy import (
     Subquery,
     Table,
     Update,
+    Uuid,
     and_,
+    any_,
     case,
     cast,
     delete,
@@ -35,7 +37,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from shared_code.alarms import AlertType, Severity
 from shared_code.database import versions
@@ -183,7 +185,8 @@ def finish(connection: Acting, run: Run, *, now: datetime) -> int:
 def tell(connection: Everywhere, changed: set[UUID]) -> None:
     """Let the versions of organizations grow."""
     if changed:
-        whose = select(organizations.c.id.label("organization_id")).where(organizations.c.id.in_(changed))
+        ids = literal(sorted(changed), ARRAY(Uuid()))  # one parameter, however many they are
+        whose = select(organizations.c.id.label("organization_id")).where(organizations.c.id == any_(ids))
         for statement in versions.grow(whose, connection.dialect.name):
             connection.execute(statement)
 

@@ -130,7 +130,12 @@ def test_what_stands_and_what_people_wrote_stays(database: Database) -> None:
     an_alert(database, customer, "COMP-001", Severity.WARNING, at=ago, resolved=True, resolved_at=NOW - DAY)
     a_maintenance_event(database, customer, "COMP-001", at=ago)
     with transactions.owner(database) as connection:
-        entry = {"action": "member.removed", "details": {}, "actor_kind": "user", "actor_name": "somebody"}
+        entry: dict[str, Any] = {
+            "action": "member.removed",
+            "details": {},
+            "actor_kind": "user",
+            "actor_name": "somebody",
+        }
         whose = {"organization_id": customer.organization_id, "id": uuid4(), "occurred_at": ago}
         connection.execute(insert(audit_log).values(whose | entry))
 
