@@ -318,7 +318,7 @@ def test_thirty_days_are_not_too_long(client: ApiClient, database: Database, cus
     assert client.post(f"{ALERTS}/{alert}/shelve", json=SHELF | {"until": "2026-02-11T00:00:00Z"}).status_code == 200
 
 
-def test_what_is_suppressed_is_not_listed_unless_it_is_asked_for(
+def test_what_is_suppressed_counts_for_nothing_and_is_listed_where_it_is_asked_for(
     client: ApiClient, database: Database, customer: Customer
 ) -> None:
     hidden = an_alert(database, customer, "COMP-001", Severity.WARNING, suppressed_by="most_open")
@@ -329,6 +329,8 @@ def test_what_is_suppressed_is_not_listed_unless_it_is_asked_for(
         [hidden],
         [hidden],
     ]
+    assert client.get("/api/fleet").json()["active_alerts"] == {"warning": 0, "critical": 0}
+    assert client.get("/api/compressors/COMP-001").json()["open_alerts"] == 0
 
 
 def test_whoever_acknowledges_a_latched_alert_that_is_over_resolves_it(
