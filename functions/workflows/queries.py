@@ -331,17 +331,13 @@ def raise_silent_stations(connection: Acting, run: Run, *, hours: int) -> set[UU
 def raise_silent(connection: Acting, run: Run, *, hours: int) -> set[UUID]:
     """Raise an alert for each silent machine of which none tells yet, nor of its whole station; return whose."""
     heard = _heard(run, hours)
-    stations = _silent_stations(heard)
     before = alert_history.alias("before")
     told = exists(before.c.rule).where(
         before.c.rule == SILENT, _same_machine(before.c, heard.c), _tells_of(before.c, heard.c.last_reading_at)
     )
-    all_silent = exists(stations.c.station_id).where(
-        stations.c.organization_id == heard.c.organization_id, stations.c.station_id == heard.c.station_id
-    )
     message = func.concat("No reading since ", _in_words(heard.c.last_reading_at), ".")
     rows = select(*_staleness(run, heard.c, heard.c.compressor_id, SILENT, message)).where(
-        heard.c.last_reading_at <= heard.c.before, ~told, ~all_silent
+        heard.c.last_reading_at <= heard.c.before, ~_is_station_silent(heard), ~told
     )
     return _note(connection, run, _raised(rows), "alert.raised")
 
@@ -474,8 +470,9 @@ def _due(run: Run, hours: ColumnElement[int]) -> Subquery:
 
 
 def _heard(run: Run, hours: int) -> Subquery:
-    """Select the machines in use that were ever heard, with what they would be silent since."""
+    """Select machines in use that were ever heard: `before` what they are silent, and how it is at their station."""
     due = _due(run, func.coalesce(_SETTING.staleness_hours, hours))
+    station = (_MACHINE.organization_id, _MACHINE.station_id)
     return (
         select(
             _MACHINE.organization_id,
@@ -483,6 +480,8 @@ def _heard(run: Run, hours: int) -> Subquery:
             _MACHINE.station_id,
             _CONTACT.last_reading_at,
             due.c.before,
+            func.count().over(partition_by=station).label("machines"),
+            func.max(_CONTACT.last_reading_at).over(partition_by=station).label("station_heard_at"),
         )
         .join(due, due.c.organization_id == _MACHINE.organization_id)
         .join(machine_contacts, _same_machine(_CONTACT, _MACHINE))
@@ -493,19 +492,21 @@ def _heard(run: Run, hours: int) -> Subquery:
 
 def _silent_stations(heard: Subquery) -> Subquery:
     """Select the stations of which several machines were ever heard, and all are silent."""
-    last = func.max(heard.c.last_reading_at)
+    station = (heard.c.organization_id, heard.c.station_id, heard.c.machines)
     return (
         select(
-            heard.c.organization_id,
-            heard.c.station_id,
-            func.count().label("machines"),
+            *station,
             func.min(heard.c.compressor_id).label("first"),
-            last.label("last_reading_at"),
+            func.max(heard.c.last_reading_at).label("last_reading_at"),
         )
-        .group_by(heard.c.organization_id, heard.c.station_id, heard.c.before)
-        .having(func.count() >= LEAST_OF_A_STATION, last <= heard.c.before)
+        .where(_is_station_silent(heard))
+        .group_by(*station)
         .subquery("stations")
     )
+
+
+def _is_station_silent(heard: Subquery) -> ColumnElement[bool]:
+    return and_(heard.c.machines >= LEAST_OF_A_STATION, heard.c.station_heard_at <= heard.c.before)
 
 
 def _tells_of(alert: Columns, last_reading_at: ColumnElement[datetime]) -> ColumnElement[bool]:
@@ -586,17 +587,25 @@ def _note(connection: Acting, run: Run, statement: Insert | Update, action: str)
 
 
 def _count(connection: Acting, run: Run, changed: CTE) -> dict[UUID, int]:
-    """Add to the run of each organization how many of its rows were changed; return how many, by organization."""
+    """Add to the run of each organization how many of its rows were changed; return how many, by organization.
+
+    The row of each is there. To say so costs what the rows cost; for an update the planner, who takes a table that has
+    just been filled for an empty one, goes through all organizations for each.
+    """
     each = select(changed.c.organization_id, func.count().label("rows")).group_by(changed.c.organization_id)
-    counted = each.subquery("counted")
-    statement = (
-        update(workflow_runs)
-        .where(
-            _RUN.organization_id == counted.c.organization_id,
-            _RUN.workflow == run.workflow,
-            _RUN.slot == run.slot,
-        )
-        .values(changed=_RUN.changed + counted.c.rows)
-        .returning(_RUN.organization_id, counted.c.rows)
+    counted = each.cte("counted")
+    columns: dict[str, object] = {
+        "workflow": run.workflow,
+        "slot": run.slot,
+        "run_id": run.run_id,
+        "started_at": run.now,
+        "started_by": run.started_by,
+    }
+    given = (literal(value, _RUN[name].type) for name, value in columns.items())
+    rows = insert(workflow_runs).from_select(
+        ["organization_id", "changed", *columns], select(counted.c.organization_id, counted.c.rows, *given)
     )
-    return {row[0]: row[1] for row in connection.execute(statement)}
+    added = rows.on_conflict_do_update(
+        index_elements=["organization_id", "workflow", "slot"], set_={"changed": _RUN.changed + rows.excluded.changed}
+    ).cte("added")
+    return {row[0]: row[1] for row in connection.execute(select(counted).add_cte(added))}
