@@ -10,7 +10,8 @@ from functions import problems, revalidation
 from functions.access import endpoints as access
 from functions.access import guards
 from functions.alerts import endpoints as alerts
-from functions.application import Application, Clock, utc_clock
+from functions.application import Application
+from functions.clock import Clock, utc_clock
 from functions.compressors import endpoints as compressors
 from functions.data_quality import endpoints as data_quality
 from functions.documentation import endpoints as documentation
@@ -25,6 +26,7 @@ from functions.organizations import endpoints as organizations
 from functions.readings import endpoints as readings
 from functions.settings import Settings
 from functions.stations import endpoints as stations
+from functions.workflows import endpoints as workflows
 from shared_code.database.engines import Database
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -37,6 +39,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     alerts.router,
     data_quality.router,
     maintenance.router,
+    workflows.router,
     organizations.router,
     documentation.router,
 )

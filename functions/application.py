@@ -3,24 +3,17 @@
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from functions.clock import Clock
 from functions.kept_answers import KeptAnswers
 from functions.limits.limits import Limits
 from functions.settings import Settings
 from shared_code.database.engines import Database
-
-Clock = Callable[[], datetime]
-"""Tells the time, aware and in UTC."""
-
-
-def utc_clock() -> datetime:
-    """Return the machine's time."""
-    return datetime.now(UTC)
 
 
 class OpenOnce:

@@ -1,14 +1,14 @@
-"""The Azure Functions host: every path operation becomes an HTTP-triggered function of its own.
+"""The Azure Functions host: every path operation and every timer becomes a function of its own.
 
-Each function hands its request to the whole application, which routes it again. What the host adds is that operations
-people see every operation by its name. Nothing here relies on a lifespan: the host starts one never or several times,
-and ends none.
+Each HTTP-triggered function hands its request to the whole application, which routes it again. What the host adds is
+that operations people see every operation by its name. Nothing here relies on a lifespan: the host starts one never or
+several times, and ends none.
 """
 
 import logging
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,8 +20,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.types import Receive, Scope, Send
 
 from functions.api import create_app
-from functions.application import OpenOnce, settle, utc_clock
+from functions.application import OpenOnce, settle
+from functions.clock import utc_clock
 from functions.settings import read_settings
+from functions.workflows.timers import Timer, timers
 from shared_code.database.home import open_database
 from shared_code.errors import SettingsError
 
@@ -59,20 +61,25 @@ def start() -> func.FunctionApp:
         raise
     keep_invocation_ids()
     database = OpenOnce(lambda: open_database(settings.database, now=utc_clock()))
-    app = function_app(create_app(settings, database))
+    app = function_app(create_app(settings, database), timers(settings.workflows, database, clock=utc_clock))
     settle()
     return app
 
 
-def function_app(app: FastAPI) -> func.FunctionApp:
-    """Return a function app with a function for each operation of the API, and one for whatever is left.
+def function_app(app: FastAPI, timers: Iterable[Timer] = ()) -> func.FunctionApp:
+    """Return a function app with a function for each operation of the API and each timer, and one for whatever is left.
 
     Raises:
         ValueError: the host could not serve these operations as FastAPI does; says why.
     """
     host = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-    for operation in operations(app):
+    found = operations(app)
+    for operation in found:
         _add(host, operation, _handler(app))
+    for timer in timers:
+        if timer.name in {operation.name for operation in found}:
+            raise ValueError(f"{timer.name}: is an operation and a timer")
+        _add_timer(host, timer)
     everything = tuple(method.value for method in func.HttpMethod)
     _add(host, Operation(FALLBACK, "{*path}", everything), _handler(app))
     return host
@@ -147,6 +154,19 @@ def _add(host: func.FunctionApp, operation: Operation, handler: Handler) -> None
     """Add one function."""
     triggered = host.route(route=operation.route, methods=list(operation.methods))(handler)
     host.function_name(operation.name)(triggered)
+
+
+def _add_timer(host: func.FunctionApp, timer: Timer) -> None:
+    """Add one function. The host fires it on one instance, or, where that one's lease is lost, on two."""
+
+    def handle(timer_request: func.TimerRequest, context: func.Context) -> None:
+        del timer_request  # the slot comes of the clock, which the host's note of being late would not change
+        _invocation.set(context)
+        timer.run()
+
+    # A start is no reason to run: instances start whenever there is more to do.
+    triggered = host.timer_trigger(arg_name="timer_request", schedule=timer.schedule, run_on_startup=False)(handle)
+    host.function_name(timer.name)(triggered)
 
 
 def _handler(app: FastAPI) -> Handler:

@@ -1,16 +1,26 @@
-"""The API on one's own machine: uvicorn, and the database that the settings name."""
+"""The API and its timers on one's own machine: uvicorn, a scheduler, and the database that the settings name."""
+
+# APScheduler carries no types:
+# pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
 
 import os
 import signal
 import socket
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from datetime import UTC
 from types import FrameType
 from typing import Final, NoReturn
 
 import uvicorn
+from apscheduler.schedulers.background import BackgroundScheduler
 
+from functions import schedules
 from functions.api import create_app
-from functions.application import settle, utc_clock
+from functions.application import settle
+from functions.clock import utc_clock
 from functions.settings import Settings
+from functions.workflows.timers import Timer, timers
 from shared_code.database.home import open_database
 
 DEMO_EMAILS: Final = ("demo@altaviz.dev", "rival@altaviz.dev")
@@ -40,7 +50,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serve the API until the process is told to end; then close the database, which stops an embedded server."""
+    """Serve the API and fire its timers until the process is told to end.
+
+    Then the database is closed, which stops an embedded server.
+    """
     database = open_database(settings.database, now=utc_clock())
     try:
         # Uvicorn ends in order on both signals, then raises them again: as an exception the second time.
@@ -48,11 +61,28 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         print(welcome(listener, settings), flush=True)  # noqa: T201 - what a person at the terminal waits for
         app = create_app(settings, lambda: database)
         settle()
-        uvicorn.Server(uvicorn.Config(app, server_header=False, proxy_headers=False)).run(sockets=[listener])
+        with firing(timers(settings.workflows, lambda: database, clock=utc_clock)):
+            uvicorn.Server(uvicorn.Config(app, server_header=False, proxy_headers=False)).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
         database.dispose()
+
+
+@contextmanager
+def firing(timers: Iterable[Timer]) -> Generator[None]:
+    """Fire timers while the block lasts; what runs at its end runs to its own."""
+    # As the Functions host does: one run at a time, and one for all that were missed.
+    scheduler = BackgroundScheduler(
+        timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    )
+    for timer in timers:
+        scheduler.add_job(timer.run, schedules.trigger(timer.schedule), id=timer.name)
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.shutdown()
 
 
 def welcome(listener: socket.socket, settings: Settings) -> str:

@@ -31,7 +31,6 @@ VERSIONED: Final = frozenset(
         "get_alert",
         "get_compressor",
         "get_fleet",
-        "list_alerts",
         "list_compressors",
         "list_data_quality",
         "list_maintenance",

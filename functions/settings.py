@@ -9,15 +9,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, TypeVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from functions import schedules
+from shared_code.database.tables.workflows import Workflow
 from shared_code.errors import SettingsError
 from shared_code.settings import HOME, DatabaseSettings, JobSettings, read
 
 MIN_SECRET_BYTES: Final = 32
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+def _long_secret(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"must have at least {MIN_SECRET_BYTES} bytes")
+    return value
+
+
+def _schedule(value: str) -> str:
+    schedules.trigger(value)
+    return value
 
 
 class AccessSettings(BaseSettings):
@@ -56,9 +69,7 @@ class AccessSettings(BaseSettings):
     @field_validator("session_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
-            raise ValueError(f"must have at least {MIN_SECRET_BYTES} bytes")
-        return value
+        return _long_secret(value)
 
 
 class MailSettings(BaseSettings):
@@ -168,6 +179,43 @@ class CacheSettings(BaseSettings):
         return value
 
 
+Schedule = Annotated[str, AfterValidator(_schedule)]
+
+
+class WorkflowSettings(BaseSettings):
+    """When workflows run, after how long they act unless an organization wants it otherwise, and who starts them all.
+
+    Why each runs when it does is told in `functions.workflows.timers`.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    workflow_escalation_hours: int = Field(default=4, ge=1, le=720)
+    workflow_staleness_hours: int = Field(default=3, ge=1, le=720)
+    workflow_cleanup_days: int = Field(default=7, ge=1, le=365)
+    workflow_auto_resolve_schedule: Schedule = "0 2-59/15 * * * *"
+    workflow_freshness_schedule: Schedule = "0 5-59/15 * * * *"
+    workflow_escalation_schedule: Schedule = "0 8-59/15 * * * *"
+    workflow_cleanup_schedule: Schedule = "0 30 6 * * *"
+    workflow_retention_schedule: Schedule = "0 0 8 * * *"
+    workflows_api_key: SecretStr | None = None
+
+    def schedule(self, workflow: Workflow) -> str:
+        """Return when a workflow runs, as NCRONTAB in UTC."""
+        return {
+            Workflow.ALERT_AUTO_RESOLVE: self.workflow_auto_resolve_schedule,
+            Workflow.DATA_FRESHNESS_CHECK: self.workflow_freshness_schedule,
+            Workflow.ALERT_ESCALATION: self.workflow_escalation_schedule,
+            Workflow.STALE_ALERT_CLEANUP: self.workflow_cleanup_schedule,
+            Workflow.DATA_RETENTION: self.workflow_retention_schedule,
+        }[workflow]
+
+    @field_validator("workflows_api_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        return _long_secret(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the API is told, checked."""
@@ -180,6 +228,7 @@ class Settings:
     job: JobSettings = field(default_factory=JobSettings)
     edge: EdgeSettings = field(default_factory=EdgeSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    workflows: WorkflowSettings = field(default_factory=WorkflowSettings)
 
 
 def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
@@ -197,6 +246,7 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
     job = _attempt(JobSettings, complaints)
     edge = _attempt(EdgeSettings, complaints)
     cache = _attempt(CacheSettings, complaints)
+    workflows = _attempt(WorkflowSettings, complaints)
     if access is not None and database is not None:
         complaints += _contradictions(access, database)
     if access is not None and mail is not None:
@@ -205,9 +255,9 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
         complaints += _landing_contradictions(access, landing)
     if access is not None and cache is not None:
         complaints += _cache_contradictions(access, cache)
-    if not (access and database and mail and landing and job and edge and cache) or complaints:
+    if not (access and database and mail and landing and job and edge and cache and workflows) or complaints:
         raise SettingsError("; ".join(complaints))
-    return Settings(access, database, _session_key(access, home), mail, landing, job, edge, cache)
+    return Settings(access, database, _session_key(access, home), mail, landing, job, edge, cache, workflows)
 
 
 def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) -> SettingsT | None:

@@ -13,10 +13,15 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from functions.host import FALLBACK
+from functions.settings import WorkflowSettings
+from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.home import open_database
+from shared_code.database.tables import workflow_runs
+from shared_code.database.tables.workflows import Workflow
 from shared_code.errors import SettingsError
 from shared_code.settings import DatabaseSettings
 from tests.factories.fleet import a_compressor, a_customer, a_station
@@ -29,6 +34,7 @@ EXPECTED = {
     "change_member_role": ("PATCH", "/api/organization/members/{user_id}"),
     "check_alive": ("GET", "/api/health"),
     "check_ready": ("GET", "/api/health/ready"),
+    "comment_on_alert": ("POST", "/api/alerts/{alert_id}/comment"),
     "complete_entra_sign_in": ("GET", "/api/auth/entra/callback"),
     "create_api_key": ("POST", "/api/organization/api-keys"),
     "create_compressor": ("POST", "/api/compressors"),
@@ -41,7 +47,9 @@ EXPECTED = {
     "get_openapi_document": ("GET", "/api/openapi.json"),
     "get_organization": ("GET", "/api/organization"),
     "get_session": ("GET", "/api/auth/session"),
+    "get_workflow_settings": ("GET", "/api/workflows/settings"),
     "ingest_readings": ("POST", "/api/readings"),
+    "list_alert_history": ("GET", "/api/alerts/{alert_id}/history"),
     "list_alerts": ("GET", "/api/alerts"),
     "list_api_keys": ("GET", "/api/organization/api-keys"),
     "list_audit_log": ("GET", "/api/organization/audit-log"),
@@ -53,6 +61,7 @@ EXPECTED = {
     "list_my_organizations": ("GET", "/api/auth/organizations"),
     "list_readings": ("GET", "/api/compressors/{compressor_id}/readings"),
     "list_stations": ("GET", "/api/stations"),
+    "list_workflow_runs": ("GET", "/api/workflows/runs"),
     "record_maintenance": ("POST", "/api/maintenance"),
     "refresh_session": ("POST", "/api/auth/refresh"),
     "remove_member": ("DELETE", "/api/organization/members/{user_id}"),
@@ -63,16 +72,22 @@ EXPECTED = {
     "revoke_api_key": ("DELETE", "/api/organization/api-keys/{key_id}"),
     "revoke_invitation": ("DELETE", "/api/organization/invitations/{invitation_id}"),
     "rotate_api_key": ("POST", "/api/organization/api-keys/{key_id}/rotate"),
+    "run_workflows": ("POST", "/api/workflows/run"),
+    "shelve_alert": ("POST", "/api/alerts/{alert_id}/shelve"),
     "show_documentation": ("GET", "/api/docs"),
     "sign_in_for_development": ("POST", "/api/auth/dev"),
     "sign_out": ("POST", "/api/auth/logout"),
     "switch_organization": ("POST", "/api/auth/session"),
+    "unshelve_alert": ("POST", "/api/alerts/{alert_id}/unshelve"),
     "update_compressor": ("PATCH", "/api/compressors/{compressor_id}"),
     "update_station": ("PATCH", "/api/stations/{station_id}"),
+    "update_workflow_settings": ("PATCH", "/api/workflows/settings"),
 }
+TIMERS = {each.value for each in Workflow}
 WANT_A_BODY = {
     "accept_invitation",
     "change_member_role",
+    "comment_on_alert",
     "create_api_key",
     "create_compressor",
     "create_invitation",
@@ -80,9 +95,12 @@ WANT_A_BODY = {
     "record_maintenance",
     "rename_organization",
     "rotate_api_key",
+    "run_workflows",
+    "shelve_alert",
     "switch_organization",
     "update_compressor",
     "update_station",
+    "update_workflow_settings",
 }
 OF_NOTHING: defaultdict[str, object] = defaultdict(lambda: UUID(int=0), compressor_id="NO-SUCH", station_id="NO-SUCH")
 
@@ -151,7 +169,33 @@ def problem(answer: Answer) -> dict[str, str]:
 
 
 def test_the_host_finds_a_function_for_each_operation_and_the_fallback_last(host: FunctionsHost) -> None:
-    assert host.names() == [*sorted(EXPECTED), FALLBACK]
+    assert host.names() == [*sorted([*EXPECTED, *TIMERS]), FALLBACK]
+
+
+def test_each_timer_has_a_function_that_its_schedule_alone_starts(host: FunctionsHost) -> None:
+    settings = WorkflowSettings()
+
+    assert host.timers.keys() == TIMERS
+    for workflow in Workflow:
+        assert host.timers[workflow].schedule == settings.schedule(workflow)
+        assert not host.timers[workflow].on_startup
+
+
+def test_a_timer_runs_its_workflow_for_every_organization_once_in_a_slot(
+    host: FunctionsHost, database: Database
+) -> None:
+    customers = [a_customer(database) for _ in range(2)]
+
+    for _ in range(3):
+        host.fire(Workflow.ALERT_ESCALATION)
+
+    for customer in customers:
+        with transactions.read(database, customer.organization_id) as connection:
+            runs = connection.execute(select(workflow_runs)).mappings().all()
+        assert {(row["workflow"], row["started_by"], row["changed"]) for row in runs} == {
+            ("alert_escalation", "timer", 0)
+        }
+        assert len(runs) <= 2  # the clock may have passed from one slot to the next meanwhile
 
 
 def test_importing_the_door_opens_no_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

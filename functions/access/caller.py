@@ -163,8 +163,9 @@ def operation_id(request: Request) -> str:
     return route.operation_id or route.name
 
 
-# Below the fifteen connections that a pool of five may grow to: signing in and refreshing open their own.
-_Confirmed = Annotated[Entered, Depends(enter, scope="function", max_concurrency=12)]
+MOST_AT_ONCE: Final = 12
+"""Below the fifteen connections that a pool of five may grow to: signing in and refreshing open their own."""
+_Confirmed = Annotated[Entered, Depends(enter, scope="function", max_concurrency=MOST_AT_ONCE)]
 
 
 async def within_quota(

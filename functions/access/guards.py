@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from functions.access import caller, writes
+from functions.access import caller, installation, writes
 from functions.access.roles import ANYBODY, MEMBERS, RULES
 from functions.access.writes import WriteRoute
 
@@ -27,7 +27,7 @@ def _check(route: APIRoute) -> None:
     if name not in RULES:
         raise ValueError(f"{name}: has no row in functions/access/roles.py")
     rule, asked = RULES[name], set(_calls(route.dependant))
-    if writes.open_write in asked and not isinstance(route, WriteRoute):
+    if {writes.open_write, installation.open_write_or_key} & asked and not isinstance(route, WriteRoute):
         raise ValueError(
             f"{name}: writes, and its router does not keep what it answers; see functions/access/writes.py"
         )
@@ -40,6 +40,8 @@ def _check(route: APIRoute) -> None:
         enough.add(caller.presented_session)
     if rule.role is None:
         enough.add(caller.ingest_key)
+    if rule.installation:
+        enough = {installation.enter_or_key}
     if not enough & asked:
         raise ValueError(f"{name}: its row says {rule}, and it does not ask who asks")
 

@@ -25,6 +25,8 @@ class Rule:
 
     role: UserRole | None = None
     scope: Scope | None = None
+    installation: bool = False
+    """Whether it also takes the installation's own key, for all organizations."""
 
 
 ANYBODY: Final = Rule()
@@ -64,12 +66,21 @@ RULES: Final[Mapping[str, Rule]] = {
     "update_station": ADMINS,
     # What happens to machines, and what is done about it.
     "acknowledge_alert": OPERATORS,
+    "comment_on_alert": OPERATORS,
     "get_alert": READERS,
+    "list_alert_history": READERS,
     "list_alerts": READERS,
     "list_data_quality": READERS,
     "list_maintenance": READERS,
     "record_maintenance": OPERATORS,
     "resolve_alert": OPERATORS,
+    "shelve_alert": OPERATORS,
+    "unshelve_alert": OPERATORS,
+    # What runs by itself.
+    "get_workflow_settings": ADMINS,
+    "list_workflow_runs": READERS,
+    "run_workflows": Rule(UserRole.OPERATOR, installation=True),
+    "update_workflow_settings": ADMINS,
     # The organization.
     "accept_invitation": MEMBERS,  # of another organization as yet
     "change_member_role": ADMINS,

@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, status
 
 from functions import pagination
 from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection
 from functions.access.writes import WriteConnection, WriteRoute
 from functions.alerts import actions, queries
-from functions.alerts.schemas import Alert, AlertNote, AlertPosition, alert_values
+from functions.alerts.schemas import (
+    Alert,
+    AlertEntry,
+    AlertNote,
+    AlertPosition,
+    Comment,
+    EntryPosition,
+    Shelf,
+    alert_values,
+)
 from functions.alerts.status import AskedStatus
 from functions.application import Now
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
@@ -30,7 +39,9 @@ AlertFields = Annotated[Selection[Alert], Depends(selection(Alert))]
 class AskedAlerts:
     """Which alerts a client asks for."""
 
-    status: Annotated[AskedStatus, Query(description="`active`: open or acknowledged.")] = AskedStatus.ACTIVE
+    status: Annotated[
+        AskedStatus, Query(description="`active`: open or acknowledged, and neither shelved nor suppressed.")
+    ] = AskedStatus.ACTIVE
     severity: Annotated[Severity | None, Query(description="Only alerts so grave.")] = None
     compressor_id: Annotated[Identifier | None, Query(description="Only alerts of this machine.")] = None
 
@@ -39,17 +50,19 @@ class AskedAlerts:
 def list_alerts(
     caller: CurrentCaller,
     connection: ReadConnection,
+    now: Now,
     asked: Annotated[AskedAlerts, Depends(query_of(AskedAlerts))],
     fields: AlertFields,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Alert]:
-    """List the organization's alerts, the newest first; those that are not resolved, unless others are asked for."""
+    """List the organization's alerts, the newest first; those to see to, unless others are asked for."""
     position = pagination.decode(cursor, AlertPosition)
     rows = queries.list_alerts(
         connection,
         caller.organization_id,
         status=asked.status,
+        now=now,
         severity=asked.severity,
         compressor_id=CompressorId(asked.compressor_id) if asked.compressor_id else None,
         before=(position.alert_timestamp, position.alert_id) if position else None,
@@ -106,6 +119,86 @@ def resolve_alert(
         now=now,
     )
     return Alert.model_validate(alert_values(resolved))
+
+
+@router.post("/{alert_id}/shelve", operation_id="shelve_alert", responses=responses(401, 403, 404, 409, 422))
+def shelve_alert(
+    session: CurrentSession,
+    connection: WriteConnection,
+    origin: CurrentOrigin,
+    now: Now,
+    alert_id: UUID,
+    body: Shelf,
+) -> Alert:
+    """Keep an alert from the list until an instant. It still counts; shelving again replaces what was said before."""
+    shelved = actions.shelve_alert(
+        connection,
+        session.organization_id,
+        alert_id=alert_id,
+        until=body.until,
+        reason=body.reason,
+        by=session,
+        origin=origin,
+        now=now,
+    )
+    return Alert.model_validate(alert_values(shelved))
+
+
+@router.post("/{alert_id}/unshelve", operation_id="unshelve_alert", responses=responses(401, 403, 404, 422))
+def unshelve_alert(
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, alert_id: UUID
+) -> Alert:
+    """Show an alert in the list again before its time. One that is not shelved stays as it is."""
+    shown = actions.unshelve_alert(
+        connection, session.organization_id, alert_id=alert_id, by=session, origin=origin, now=now
+    )
+    return Alert.model_validate(alert_values(shown))
+
+
+@router.post(
+    "/{alert_id}/comment",
+    operation_id="comment_on_alert",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(401, 403, 404, 422),
+)
+def comment_on_alert(
+    session: CurrentSession,
+    connection: WriteConnection,
+    origin: CurrentOrigin,
+    now: Now,
+    alert_id: UUID,
+    body: Comment,
+) -> Alert:
+    """Say something about an alert. It stands in the alert's history, and changes nothing."""
+    alert = actions.comment_on_alert(
+        connection, session.organization_id, alert_id=alert_id, text=body.text, by=session, origin=origin, now=now
+    )
+    return Alert.model_validate(alert_values(alert))
+
+
+@router.get("/{alert_id}/history", operation_id="list_alert_history", responses=responses(401, 403, 404, 422))
+def list_alert_history(
+    caller: CurrentCaller,
+    connection: ReadConnection,
+    alert_id: UUID,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[AlertEntry]:
+    """List what was done about an alert, by people and by workflows, the newest first."""
+    after = pagination.decode(cursor, EntryPosition)
+    rows = actions.list_history(
+        connection,
+        caller.organization_id,
+        alert_id=alert_id,
+        before=(after.occurred_at, after.id) if after else None,
+        limit=limit + 1,
+    )
+    return pagination.page(
+        rows,
+        limit,
+        item=lambda row: AlertEntry.model_validate(dict(row)),
+        position=lambda row: EntryPosition(occurred_at=row["occurred_at"], id=row["id"]),
+    )
 
 
 def _position(row: Mapping[Any, Any]) -> AlertPosition:

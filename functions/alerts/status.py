@@ -14,11 +14,13 @@ class Status(StrEnum):
 
 
 class AskedStatus(StrEnum):
-    """Which alerts are asked for: those that stand so, those that are not resolved, or all."""
+    """Which alerts are asked for: those that stand so, those that are kept from people, or all."""
 
     ACTIVE = "active"
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
+    SHELVED = "shelved"
+    SUPPRESSED = "suppressed"
     RESOLVED = "resolved"
     ALL = "all"
 

@@ -221,14 +221,17 @@ def _same(left: FromClause, right: FromClause, column: str) -> ColumnElement[boo
 
 
 def _open_alerts() -> Subquery:
-    """Count each machine's open alerts by severity, shelved ones included; machines without any have no row."""
+    """Count each machine's open alerts by severity; machines without any have no row.
+
+    Shelved ones count, for shelving mends nothing; suppressed ones do not, for another tells of the same.
+    """
     alert = alert_history
     counts: list[Label[int]] = [
         func.sum(case((alert.c.severity == severity, 1), else_=0)).label(f"{severity}_alerts") for severity in Severity
     ]
     return (
         select(alert.c.compressor_id, *counts)
-        .where(alert.c.organization_id == _OURS, alert.c.resolved == false())
+        .where(alert.c.organization_id == _OURS, alert.c.resolved == false(), alert.c.suppressed_by.is_(None))
         .group_by(alert.c.compressor_id)
         .subquery("open_alerts")
     )

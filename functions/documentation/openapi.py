@@ -83,6 +83,9 @@ def _say_who_may(operation: dict[str, Any]) -> None:
         if rule.role is None:
             operation["security"].clear()
         operation["security"].append({"api_key": []})
+    if rule.installation:
+        operation["x-installation-key"] = True
+        takers.append("the installation's key, as `x-api-key`")
     if takers:
         operation["description"] += f"\n\nTakes {', or '.join(takers)}."
 

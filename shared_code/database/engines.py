@@ -26,6 +26,8 @@ class Role(StrEnum):
     """The API: one organization at a time."""
     ETL = "altaviz_etl"
     """The Spark job: writes what it derives, for every organization, and reads nothing else."""
+    WORKFLOWS = "altaviz_workflows"
+    """What runs by itself: judges alerts and deletes what is old, for every organization."""
 
 
 class BinaryCursor(psycopg.Cursor[Any]):
@@ -87,6 +89,9 @@ class Database:
             self._server.stop()
 
     def _make(self, role: Role, *, options: str = "", **pool: Any) -> Engine:  # noqa: ANN401 - SQLAlchemy's
+        if self.settings.user is not None and role in {Role.APP, Role.WORKFLOWS}:
+            # One login may be a member of both, and what one of them may see, the other must not.
+            options = f"-c role={role} {options}"
         return create_engine(
             self._url(role),
             pool_pre_ping=not self.settings.embedded,

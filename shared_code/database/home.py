@@ -26,7 +26,7 @@ def open_database(settings: DatabaseSettings, *, now: datetime) -> Database:
             connection.execute(_ONE_AT_A_TIME)
             if migrate.current(connection) != migrate.head():
                 migrate.upgrade(connection)
-            for role in (Role.APP, Role.ETL):
+            for role in (Role.APP, Role.ETL, Role.WORKFLOWS):
                 connection.execute(text(f"ALTER ROLE {role} LOGIN"))
             demo.seed(connection, now=now)
     return database

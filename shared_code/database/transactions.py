@@ -1,7 +1,8 @@
 """The only place that opens and commits transactions.
 
 A connection's type says what it may do and for whom: `Read` and `Write` belong to one organization, which row-level
-security enforces from the first statement on; `JobWrite` belongs to the Spark job, which serves all of them.
+security enforces from the first statement on; `JobWrite` belongs to the Spark job and `Everywhere` to the workflows,
+which serve all of them.
 
 A transaction that may have written lets the version of each organization that it entered grow before it commits.
 """
@@ -32,6 +33,9 @@ Counting = NewType("Counting", Connection)
 """A connection that counts requests, whoever sent them; each statement stands alone."""
 JobWrite = NewType("JobWrite", Connection)
 """A transaction of the Spark job, over all organizations."""
+
+Everywhere = NewType("Everywhere", Connection)
+"""A transaction of the workflows, over all organizations; it says itself whose versions grow."""
 
 # Each setting ends with the transaction, so a pooled connection carries nothing to its next user.
 _SET = text("SELECT set_config(:name, :value, true)")
@@ -118,6 +122,17 @@ def job(database: Database) -> Generator[JobWrite]:
 
 
 @contextmanager
+def everywhere(database: Database) -> Generator[Everywhere]:
+    """Open a transaction of the workflows; it commits when the block ends well, and is undone otherwise.
+
+    Raises:
+        UnavailableError: no connection is to be had; nothing was done, and the same may be tried again.
+    """
+    with _begun(database, Role.WORKFLOWS) as connection:
+        yield Everywhere(connection)
+
+
+@contextmanager
 def only_job(database: Database, work: str) -> Generator[bool]:
     """Hold the right to do a piece of work for as long as the block lasts; false where another process has it.
 
@@ -152,14 +167,14 @@ def ping(database: Database) -> None:
 
 
 @contextmanager
-def _begun(database: Database) -> Generator[Connection]:
-    """Open a transaction of the API's.
+def _begun(database: Database, role: Role = Role.APP) -> Generator[Connection]:
+    """Open a transaction of the API's, or of another role that works where the API does.
 
     Raises:
         UnavailableError: no connection is to be had; nothing was done, and the same may be tried again.
     """
     try:
-        connection = database.engine(Role.APP).connect()
+        connection = database.engine(role).connect()
     except (OperationalError, TimeoutError) as failure:
         raise UnavailableError("the database does not answer; try again later") from failure
     with connection, connection.begin():

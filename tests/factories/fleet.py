@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import Uuid, insert, literal, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from etl_job import publish
 from etl_job.fleet import FleetData, MaintenanceEvent
@@ -19,6 +20,7 @@ from shared_code.database.tables import (
     api_keys,
     compressor_metadata,
     data_quality_metrics,
+    machine_contacts,
     sensor_readings_agg,
     staging_data_quality_metrics,
     staging_sensor_readings_agg,
@@ -233,6 +235,16 @@ def an_alert(
         connection.execute(insert(alert_history).values(row))
         _tell(connection, customer)
     return alert_id
+
+
+def a_contact(database: Database, customer: Customer, compressor_id: str, *, at: datetime) -> None:
+    """Note when a machine was last heard, as the job does."""
+    row = {"organization_id": customer.organization_id, "compressor_id": compressor_id, "last_reading_at": at}
+    with transactions.job(database) as connection:
+        statement = upsert(machine_contacts).values(row)
+        key = ["organization_id", "compressor_id"]
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_={"last_reading_at": at}))
+        _tell(connection, customer)
 
 
 def a_metric(

@@ -61,7 +61,8 @@ def test_every_operation_is_described_with_its_problems(api: ApiClient) -> None:
         if wants_session(operation):
             people = ("bearer", "cookie") if "x-least-role" in operation else ()
             machines = ("api_key",) if "x-key-scope" in operation else ()
-            assert operation["security"] == [{way: []} for way in people + machines]
+            everybody = ("installation_key",) if "x-installation-key" in operation else ()
+            assert operation["security"] == [{way: []} for way in everybody + people + machines]
             assert "401" in problems
         if "{" in path:
             assert "404" in problems

@@ -9,6 +9,7 @@ from functions import host
 from functions.api import create_app
 from functions.host import client_address, function_app, host_route, keep_invocation_ids, operations
 from functions.settings import Settings
+from functions.workflows.timers import Timer
 from shared_code.database.engines import Database
 from tests.seams.functions_host import FunctionsHost
 
@@ -59,6 +60,27 @@ def test_a_path_is_written_as_the_host_writes_it(path: str, route: str) -> None:
 def test_what_the_host_could_not_serve_as_fastapi_does_is_refused(paths: list[tuple[str, str]], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         function_app(an_app(*paths))
+
+
+def test_a_timer_that_is_called_like_an_operation_is_refused() -> None:
+    with pytest.raises(ValueError, match="get_a: is an operation and a timer"):
+        function_app(an_app(("get_a", "/a")), [Timer("get_a", "0 0 * * * *", lambda: None)])
+
+
+def test_a_timer_runs_when_the_host_fires_it_and_its_failure_is_the_hosts_to_see() -> None:
+    fired: list[str] = []
+
+    def fail() -> None:
+        raise RuntimeError("the database is away")
+
+    timers = [Timer("works", "0 0 * * * *", lambda: fired.append("works")), Timer("fails", "0 0 * * * *", fail)]
+    served = FunctionsHost(function_app(an_app(("get_a", "/a")), timers))
+
+    served.fire("works")
+
+    assert fired == ["works"]
+    with pytest.raises(RuntimeError, match="the database is away"):
+        served.fire("fails")
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from functions.__main__ import program
-from functions.local import listen
+from functions.local import firing, listen
+from functions.workflows.timers import Timer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECRET = "a secret of this test alone, no other"  # noqa: S105 - it guards nothing
@@ -49,6 +52,47 @@ def test_it_says_what_to_open_serves_and_ends_in_order(tmp_path: Path, ending: s
     assert server.returncode == 0
     assert "Traceback" not in errors
     assert not (tmp_path / "data" / "postmaster.pid").exists()
+
+
+def test_timers_fire_on_their_schedule_and_what_runs_at_the_end_runs_to_its_own() -> None:
+    began, ended = Event(), Event()
+    fired: list[float] = []
+
+    def work() -> None:
+        fired.append(time.monotonic())
+        began.set()
+        time.sleep(0.3)
+        ended.set()
+
+    with firing([Timer("quick", "* * * * * *", work), Timer("rare", "0 0 0 1 1 *", lambda: fired.append(0.0))]):
+        assert began.wait(timeout=10)
+    count = len(fired)
+
+    assert ended.is_set()
+    assert 0.0 not in fired
+    time.sleep(1.1)
+    assert len(fired) == count
+
+
+def test_at_home_the_workflows_run_by_themselves(tmp_path: Path) -> None:
+    schedules = {"WORKFLOW_FRESHNESS_SCHEDULE": "* * * * * *", "WORKFLOW_ESCALATION_SCHEDULE": "* * * * * *"}
+    with serve(tmp_path, "--demo", "--port", "0", **schedules) as server:
+        assert server.stdout is not None
+        url = re.findall(r"listens on (\S+)", "".join(server.stdout.readline() for _ in range(7)))[0]
+        with httpx.Client(base_url=url) as client:
+            token = client.post("/api/auth/dev", json={"email": "demo@altaviz.dev"}).json()["token"]
+            headers = {"Authorization": f"Bearer {token}"}
+            ran = set[str]()
+            for _ in range(30):
+                ran = {each["workflow"] for each in client.get("/api/workflows/runs", headers=headers).json()["items"]}
+                if len(ran) == len(schedules):
+                    break
+                time.sleep(0.5)
+        server.send_signal(signal.SIGINT)
+        _, errors = server.communicate(timeout=30)
+
+    assert ran == {"data_freshness_check", "alert_escalation"}
+    assert (server.returncode, "Traceback" in errors) == (0, False)
 
 
 def test_a_busy_port_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

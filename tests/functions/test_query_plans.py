@@ -63,7 +63,10 @@ READS = {
         "/api/alerts?status=all&severity=warning",
         f"/api/alerts?status=all&cursor={ALERT}",
         "/api/alerts?compressor_id=COMP-0500&status=resolved",
+        "/api/alerts?status=shelved",
+        "/api/alerts?status=suppressed",
     ],
+    "list_alert_history": ["/api/alerts/cfcd2084-95d5-65ef-66e7-dff9f98764da/history"],
     "get_alert": ["/api/alerts/cfcd2084-95d5-65ef-66e7-dff9f98764da"],
     "list_data_quality": [
         "/api/data-quality",
@@ -79,6 +82,8 @@ READS = {
     "list_invitations": ["/api/organization/invitations"],
     "list_members": ["/api/organization/members"],
     "list_my_organizations": ["/api/auth/organizations"],
+    "get_workflow_settings": ["/api/workflows/settings"],
+    "list_workflow_runs": ["/api/workflows/runs", "/api/workflows/runs?workflow=alert_escalation"],
 }
 
 

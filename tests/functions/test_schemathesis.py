@@ -7,12 +7,14 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from pydantic import SecretStr
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS, not_a_server_error
 from schemathesis.schemas import APIOperation
@@ -21,7 +23,7 @@ from functions.access import sessions
 from functions.access.keys import Scope
 from functions.access.roles import GATEWAYS, RULES
 from functions.api import create_app
-from functions.settings import AccessSettings, EdgeSettings, Settings
+from functions.settings import AccessSettings, EdgeSettings, Settings, WorkflowSettings
 from shared_code.database.engines import Database
 from tests.factories.fleet import a_compressor, a_customer, a_key, a_session, a_station
 from tests.functions.conftest import KEY, NOW
@@ -54,6 +56,8 @@ def made_possible(case: Case) -> None:
         body |= {"install_date": "2019-06-30"} if body.get("install_date") else {}
         if case.operation.path.endswith("/stations"):
             body["station_id"] = f"S-{uuid4()}"
+        if case.operation.path.endswith("/shelve"):
+            body["until"] = (NOW + timedelta(days=1)).isoformat()
         if case.operation.path.endswith("/maintenance"):
             body |= {"compressor_id": A_MACHINE, "event_date": NOW.isoformat()}
             body |= {"cost_usd": round(body["cost_usd"], 2)} if body.get("cost_usd") else {}
@@ -71,7 +75,9 @@ class Served:
 def served(database: Database) -> Served:
     access = AccessSettings(dev_credentials_enabled=True, dev_credentials_allow_list=frozenset({"demo@altaviz.dev"}))
     edge = EdgeSettings(altaviz_requests_per_minute=100_000)
-    app = create_app(Settings(access, database.settings, KEY, edge=edge), lambda: database, clock=lambda: NOW)
+    workflows = WorkflowSettings(workflows_api_key=SecretStr("the installation's key, which nobody sends"))
+    told = Settings(access, database.settings, KEY, edge=edge, workflows=workflows)
+    app = create_app(told, lambda: database, clock=lambda: NOW)
     listed: Any = schemathesis.openapi.from_asgi("/api/openapi.json", app).get_all_operations()
     found = [each.ok() for each in listed]
     return Served(ApiClient(app), {operation.definition.raw["operationId"]: operation for operation in found})

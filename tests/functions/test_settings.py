@@ -4,6 +4,7 @@ from stat import S_IMODE
 import pytest
 
 from functions.settings import read_settings
+from shared_code.database.tables.workflows import Workflow
 from shared_code.errors import SettingsError
 
 NAMES = (
@@ -30,6 +31,9 @@ NAMES = (
     "SMTP_FROM",
     "SMTP_STARTTLS",
     "SMTP_PASSWORD",
+    "WORKFLOW_ESCALATION_HOURS",
+    "WORKFLOW_ESCALATION_SCHEDULE",
+    "WORKFLOWS_API_KEY",
 )
 
 
@@ -129,6 +133,7 @@ def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("SESSION_SECRET", "canary" * 6)
     for name in ("DB_PASSWORD", "SMTP_PASSWORD", "ENTRA_CLIENT_SECRET", "ALTAVIZ_LANDING_CONNECTION_STRING"):
         monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("WORKFLOWS_API_KEY", "canary" * 6)
     monkeypatch.setenv("ACS_CONNECTION_STRING", "canary")
     monkeypatch.setenv("ACS_SENDER", "a@b.example")
     monkeypatch.setenv("REDIS_URL", "rediss://:canary@cache.example")
@@ -191,9 +196,26 @@ def test_allowed_origins_are_exact(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert read_settings(home=tmp_path).edge.cors_allowed_origins == ("https://web.example", "http://127.0.0.1:3000")
 
 
+def test_workflows_act_after_their_hours_and_take_no_key_unless_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    usual = read_settings(home=tmp_path).workflows
+    monkeypatch.setenv("WORKFLOW_ESCALATION_HOURS", "2")
+    monkeypatch.setenv("WORKFLOW_ESCALATION_SCHEDULE", "0 0 6 * * 1-5")
+    told = read_settings(home=tmp_path).workflows
+
+    assert (usual.workflow_escalation_hours, usual.workflow_staleness_hours, usual.workflow_cleanup_days) == (4, 3, 7)
+    assert usual.workflows_api_key is None
+    assert (told.workflow_escalation_hours, told.schedule(Workflow.ALERT_ESCALATION)) == (2, "0 0 6 * * 1-5")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("WORKFLOW_ESCALATION_HOURS", "0"),
+        ("WORKFLOW_ESCALATION_SCHEDULE", "*/15 * * * *"),
+        ("WORKFLOW_ESCALATION_SCHEDULE", "0 0 25 * * *"),
+        ("WORKFLOWS_API_KEY", "too short"),
         ("CORS_ALLOWED_ORIGINS", "*"),
         ("CORS_ALLOWED_ORIGINS", "https://web.example,*"),
         ("CORS_ALLOWED_ORIGINS", "https://*.example"),

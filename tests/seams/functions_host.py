@@ -1,4 +1,4 @@
-"""A stand-in for the Azure Functions host: it routes as the real one does and calls the indexed functions.
+"""A stand-in for the Azure Functions host: it routes as the real one does, fires timers, and calls the functions.
 
 Functions are asked in order of name and the first whose route and method match gets the request. Routes match without
 regard to case, a catch-all parameter takes the rest of the path, and what no function takes is an empty 404.
@@ -8,12 +8,30 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from threading import local
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import azure.functions as func  # noqa: TID251 - this stands where the host would
 from azure.functions.decorators.function_app import Function  # noqa: TID251 - likewise
+from azure.functions.decorators.timer import TimerTrigger  # noqa: TID251 - likewise
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    name: str
+    schedule: str
+    on_startup: bool
+    call: Callable[[func.TimerRequest, func.Context], None]
+
+
+class Firing(func.TimerRequest):
+    """What the host tells a timer's function."""
+
+    @property
+    def past_due(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +83,19 @@ class Answer:
 class FunctionsHost:
     def __init__(self, app: func.FunctionApp) -> None:
         # `get_functions` builds anew each time and refuses the second; the host asks once.
-        self.functions = sorted((_function(each) for each in app.get_functions()), key=lambda each: each.name)
+        every = app.get_functions()
+        timed = [each for each in every if isinstance(each.get_trigger(), TimerTrigger)]
+        self.timers = {each.name: each for each in map(_timer, timed)}
+        self.functions = sorted((_function(each) for each in every if each not in timed), key=lambda each: each.name)
         self._calls = 0
 
     def names(self) -> list[str]:
-        return [function.name for function in self.functions]
+        return sorted([*self.timers, *(function.name for function in self.functions)])
+
+    def fire(self, name: str) -> None:
+        """Call a timer's function as the host does when its time has come."""
+        self._calls += 1
+        self.timers[name].call(Firing(), Invocation(name, f"invocation-{self._calls}"))
 
     def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -93,6 +119,21 @@ class FunctionsHost:
         received = body if any(name.lower() == "content-length" for name in headers or {}) else b""
         request = func.HttpRequest(method, url, headers=headers, body=received)
         return Answer(function.name, invocation.invocation_id, await function.call(request, invocation))
+
+
+def _timer(indexed: Function) -> Timed:
+    trigger: Any = indexed.get_trigger()
+    return Timed(
+        str(indexed.get_function_name()),
+        trigger.schedule,
+        trigger.run_on_startup,
+        partial(_called, trigger.name, indexed.get_user_function()),
+    )
+
+
+def _called(argument: str, function: Callable[..., None], request: func.TimerRequest, context: func.Context) -> None:
+    """The host finds the trigger's argument, and that for the context, by name."""
+    function(**{argument: request, "context": context})
 
 
 def _function(indexed: Function) -> Indexed:

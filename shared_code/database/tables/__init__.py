@@ -20,6 +20,7 @@ from shared_code.database.tables.readings import (
     staging_sensor_readings_agg,
 )
 from shared_code.database.tables.views import v_active_alerts, v_fleet_health_summary, v_latest_readings
+from shared_code.database.tables.workflows import workflow_runs, workflow_settings
 
 __all__ = [
     "alert_history",
@@ -51,4 +52,6 @@ __all__ = [
     "v_active_alerts",
     "v_fleet_health_summary",
     "v_latest_readings",
+    "workflow_runs",
+    "workflow_settings",
 ]

@@ -77,6 +77,7 @@ audit_log = Table(
     Column("request_id", String(100)),
     one_of("actor_kind", ActorKind),
     Index(None, "organization_id", "occurred_at", "id"),
+    Index(None, "organization_id", "target", "occurred_at"),
 )
 """Append-only: the API may add entries and read them, and has no right to change or delete one."""
 

@@ -22,7 +22,10 @@ def test_the_table_names_the_operations_there_are(api: ApiClient) -> None:
 def test_the_document_says_who_may_do_what(api: ApiClient) -> None:
     by_name = {operation["operationId"]: operation for _, _, operation in described(api)}
 
-    said = {name: Rule(each.get("x-least-role"), each.get("x-key-scope")) for name, each in by_name.items()}
+    said = {
+        name: Rule(each.get("x-least-role"), each.get("x-key-scope"), each.get("x-installation-key", False))
+        for name, each in by_name.items()
+    }
 
     assert said == RULES
     for name, rule in RULES.items():

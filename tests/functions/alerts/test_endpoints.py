@@ -8,12 +8,16 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import ProgrammingError
 
 from functions.access.keys import Scope
+from functions.api import create_app
+from functions.settings import AccessSettings, Settings
 from shared_code.alarms import Severity
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import alert_history, audit_log
 from shared_code.database.tables.organizations import UserRole
+from shared_code.thresholds import thresholds
 from tests.factories.fleet import Customer, a_colleague, a_compressor, a_customer, a_key, a_station, an_alert
+from tests.functions.conftest import KEY
 from tests.seams.api_client import ApiClient
 
 SignIn = Callable[[Customer], ApiClient]
@@ -26,7 +30,13 @@ UNTOUCHED: dict[str, Any] = {
     "resolved_by": None,
     "resolved_at": None,
     "resolved_note": None,
+    "shelved_until": None,
+    "shelved_by": None,
+    "shelved_reason": None,
 }
+SHELF = {"until": "2026-01-13T00:00:00Z", "reason": "Spare part comes tomorrow."}
+BODIES: dict[str, Any] = {"shelve": SHELF, "comment": {"text": "The coupling again."}}
+VERBS = ("acknowledge", "resolve", "shelve", "unshelve", "comment")
 
 
 @pytest.fixture
@@ -64,14 +74,17 @@ def test_anonymous_is_401_and_another_organization_sees_nothing(
     assert signed_in(a_customer(database)).get(ALERTS, params={"status": "all"}).json() == {"items": [], "next": None}
 
 
-@pytest.mark.parametrize(("method", "action"), [("GET", ""), ("POST", "/acknowledge"), ("POST", "/resolve")])
+@pytest.mark.parametrize(
+    ("method", "action"), [("GET", ""), ("GET", "/history"), *(("POST", f"/{verb}") for verb in VERBS)]
+)
 def test_another_organizations_alert_is_like_a_missing_one(
     api: ApiClient, signed_in: SignIn, database: Database, customer: Customer, method: str, action: str
 ) -> None:
     theirs = an_alert(database, customer, "COMP-001", Severity.WARNING)
     stranger = signed_in(a_customer(database))
 
-    foreign, missing = (stranger.request(method, f"{ALERTS}/{name}{action}") for name in (theirs, uuid4()))
+    body = BODIES.get(action[1:])
+    foreign, missing = (stranger.request(method, f"{ALERTS}/{name}{action}", json=body) for name in (theirs, uuid4()))
 
     assert foreign.status_code == missing.status_code == 404
     assert foreign.json() | {"requestId": ""} == missing.json() | {"requestId": ""}
@@ -82,18 +95,46 @@ def test_another_organizations_alert_is_like_a_missing_one(
 def test_an_alert_is_acknowledged_and_resolved(
     client: ApiClient, database: Database, customer: Customer, now: datetime
 ) -> None:
-    alert = an_alert(database, customer, "COMP-001", Severity.CRITICAL, at=now - timedelta(hours=1))
+    at, minutes = now - timedelta(hours=1), timedelta(minutes=10)
+    alert = an_alert(
+        database,
+        customer,
+        "COMP-001",
+        Severity.CRITICAL,
+        at=at,
+        rule="vibration_high",
+        onset_at=at - 2 * minutes,
+        critical_at=at + minutes,
+        peak_value=9.5,
+        peak_at=at + 2 * minutes,
+    )
+    rule = thresholds().alarms.rules["vibration_high"]
     raised = {
         "alert_id": str(alert),
         "compressor_id": "COMP-001",
+        "rule": "vibration_high",
+        "onset_at": "2026-01-11T22:40:00Z",
         "alert_timestamp": "2026-01-11T23:00:00Z",
+        "group_at": "2026-01-11T23:00:00Z",
         "alert_type": "threshold_critical",
         "severity": "critical",
+        "critical_at": "2026-01-11T23:10:00Z",
+        "escalated_at": None,
+        "priority": "high",
+        "consequence": rule.consequence,
+        "action": rule.action,
         "sensor_name": "vibration_mms",
         "sensor_value": 8.5,
+        "latest_at": "2026-01-11T23:00:00Z",
+        "peak_value": 9.5,
+        "peak_at": "2026-01-11T23:20:00Z",
         "threshold_value": 8.0,
         "unit": "mm/s RMS",
         "message": "vibration is high",
+        "cleared_at": None,
+        "latched": False,
+        "suppressed_by": None,
+        "withdrawn_at": None,
     }
     assert client.get(ALERTS).json() == {"items": [raised | UNTOUCHED], "next": None}
 
@@ -156,7 +197,7 @@ def test_a_resolved_alert_cannot_be_acknowledged(client: ApiClient, database: Da
 
 
 @pytest.mark.parametrize(("role", "status"), [(UserRole.VIEWER, 403), (UserRole.OPERATOR, 200), (UserRole.ADMIN, 200)])
-@pytest.mark.parametrize("action", ["acknowledge", "resolve"])
+@pytest.mark.parametrize("action", VERBS)
 def test_viewers_and_keys_read_and_operators_write(
     api: ApiClient,
     signed_in: SignIn,
@@ -171,9 +212,175 @@ def test_viewers_and_keys_read_and_operators_write(
     person = signed_in(a_colleague(database, customer, role))
     key = api.with_token(a_key(database, customer, Scope.READ, now=now))
 
+    body = BODIES.get(action)
     assert [each.get(f"{ALERTS}/{alert}").status_code for each in (person, key)] == [200, 200]
-    assert key.post(f"{ALERTS}/{alert}/{action}").status_code == 403
-    assert person.post(f"{ALERTS}/{alert}/{action}").status_code == status
+    assert [each.get(f"{ALERTS}/{alert}/history").status_code for each in (person, key)] == [200, 200]
+    assert key.post(f"{ALERTS}/{alert}/{action}", json=body).status_code == 403
+    done = 201 if (status, action) == (200, "comment") else status
+    assert person.post(f"{ALERTS}/{alert}/{action}", json=body).status_code == done
+
+
+def test_an_alert_of_no_rule_of_ours_has_no_priority(client: ApiClient, database: Database, customer: Customer) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING, rule="silent")
+
+    shown = client.get(f"{ALERTS}/{alert}").json()
+
+    assert (shown["rule"], shown["priority"], shown["consequence"], shown["action"]) == ("silent", None, None, None)
+
+
+def test_a_shelved_alert_leaves_the_list_until_its_time_and_still_counts(
+    client: ApiClient, database: Database, customer: Customer, now: datetime
+) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.CRITICAL)
+
+    shelved = client.post(f"{ALERTS}/{alert}/shelve", json=SHELF).json()
+
+    assert (shelved["shelved_until"], shelved["shelved_by"], shelved["shelved_reason"], shelved["status"]) == (
+        "2026-01-13T00:00:00Z",
+        customer.member.email,
+        "Spare part comes tomorrow.",
+        "open",
+    )
+    assert [listed(client, status=status) for status in ("active", "open", "shelved", "all")] == [
+        [],
+        [],
+        [alert],
+        [alert],
+    ]
+    assert client.get("/api/fleet").json()["active_alerts"] == {"warning": 0, "critical": 1}
+    again = client.post(f"{ALERTS}/{alert}/shelve", json={"until": "2026-01-12T01:00:00+01:00", "reason": "x"})
+    assert again.status_code == 422  # that is now
+    replaced = client.post(f"{ALERTS}/{alert}/shelve", json={"until": "2026-01-12T01:30:00+01:00", "reason": "x"})
+    assert (replaced.json()["shelved_until"], replaced.json()["shelved_reason"]) == ("2026-01-12T00:30:00Z", "x")
+    later = ApiClient(
+        create_app(
+            Settings(AccessSettings(), database.settings, KEY),
+            lambda: database,
+            clock=lambda: now + timedelta(minutes=30),
+        ),
+        client.headers,
+    )
+    assert (listed(later), listed(later, status="shelved")) == ([alert], [])
+
+
+def test_unshelving_shows_it_again_and_twice_is_once(client: ApiClient, database: Database, customer: Customer) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING)
+    client.post(f"{ALERTS}/{alert}/shelve", json=SHELF)
+
+    first, second = (client.post(f"{ALERTS}/{alert}/unshelve") for _ in range(2))
+
+    assert (first.status_code, first.json()["shelved_until"], first.json()["shelved_reason"]) == (200, None, None)
+    assert first.json() == second.json()
+    assert listed(client) == [alert]
+    assert entries(database, customer) == 2
+
+
+def test_a_resolved_alert_cannot_be_shelved(client: ApiClient, database: Database, customer: Customer) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING, resolved=True)
+
+    refused = client.post(f"{ALERTS}/{alert}/shelve", json=SHELF)
+
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "this alert is resolved already; there is nothing to shelve",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "until"),
+        ({"until": SHELF["until"]}, "reason"),
+        (SHELF | {"reason": " "}, "reason"),
+        (SHELF | {"until": "2026-01-12T00:00:00Z"}, "until"),
+        (SHELF | {"until": "2026-02-11T00:00:01Z"}, "until"),
+        (SHELF | {"until": "2026-01-13T00:00:00"}, "until"),
+        (SHELF | {"until": 1}, "until"),
+        (SHELF | {"by": "me"}, "by"),
+    ],
+    ids=str,
+)
+def test_a_wrong_shelf_is_422_and_names_the_field(
+    client: ApiClient, database: Database, customer: Customer, body: dict[str, str], field: str
+) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING)
+
+    answer = client.post(f"{ALERTS}/{alert}/shelve", json=body)
+
+    assert answer.status_code == 422
+    assert field in [error["field"] for error in answer.json()["errors"]]
+    assert entries(database, customer) == 0
+
+
+def test_thirty_days_are_not_too_long(client: ApiClient, database: Database, customer: Customer) -> None:
+    alert = an_alert(database, customer, "COMP-001", Severity.WARNING)
+
+    assert client.post(f"{ALERTS}/{alert}/shelve", json=SHELF | {"until": "2026-02-11T00:00:00Z"}).status_code == 200
+
+
+def test_what_is_suppressed_counts_for_nothing_and_is_listed_where_it_is_asked_for(
+    client: ApiClient, database: Database, customer: Customer
+) -> None:
+    hidden = an_alert(database, customer, "COMP-001", Severity.WARNING, suppressed_by="most_open")
+
+    assert [listed(client, status=status) for status in ("active", "open", "suppressed", "all")] == [
+        [],
+        [],
+        [hidden],
+        [hidden],
+    ]
+    assert client.get("/api/fleet").json()["active_alerts"] == {"warning": 0, "critical": 0}
+    assert client.get("/api/compressors/COMP-001").json()["open_alerts"] == 0
+
+
+def test_whoever_acknowledges_a_latched_alert_that_is_over_resolves_it(
+    client: ApiClient, database: Database, customer: Customer, now: datetime
+) -> None:
+    over = now - timedelta(hours=1)
+    alert = an_alert(database, customer, "COMP-001", Severity.CRITICAL, latched=True, cleared_at=over)
+
+    acknowledged = client.post(f"{ALERTS}/{alert}/acknowledge", json={"note": "Seen."}).json()
+
+    assert (acknowledged["status"], acknowledged["acknowledged_by"]) == ("resolved", customer.member.email)
+    assert (acknowledged["resolved_by"], acknowledged["resolved_at"]) == (None, "2026-01-11T23:00:00Z")
+    history = client.get(f"{ALERTS}/{alert}/history").json()["items"]
+    assert {(entry["action"], entry["actor_name"]) for entry in history} == {
+        ("alert.acknowledged", customer.member.email),
+        ("alert.resolved", "Altaviz"),
+    }
+
+
+def test_the_history_says_who_did_what_the_newest_first_in_pages(
+    client: ApiClient, signed_in: SignIn, database: Database, customer: Customer
+) -> None:
+    alert, other = (an_alert(database, customer, "COMP-001", Severity.WARNING) for _ in range(2))
+    colleague = a_colleague(database, customer, UserRole.OPERATOR)
+    for verb in ("acknowledge", "shelve", "unshelve", "comment"):
+        signed_in(colleague).post(f"{ALERTS}/{alert}/{verb}", json=BODIES.get(verb))
+    client.post(f"{ALERTS}/{other}/comment", json=BODIES["comment"])
+    client.post(f"{ALERTS}/{alert}/resolve")
+
+    seen: list[dict[str, Any]] = []
+    asked: dict[str, str | int] = {"limit": 2}
+    while True:
+        page = client.get(f"{ALERTS}/{alert}/history", params=asked).json()
+        seen += page["items"]
+        if page["next"] is None:
+            break
+        asked["cursor"] = page["next"]
+
+    said = {entry["action"]: entry for entry in seen}
+    assert len(seen) == len(said) == 5
+    assert {entry["actor_name"] for entry in seen} == {colleague.member.email, customer.member.email}
+    assert said["alert.commented"] == {
+        "id": said["alert.commented"]["id"],
+        "occurred_at": "2026-01-12T00:00:00Z",
+        "action": "alert.commented",
+        "actor_kind": "user",
+        "actor_name": colleague.member.email,
+        "details": {"compressor_id": "COMP-001", "severity": "warning", "text": "The coupling again."},
+    }
+    assert [entry["id"] for entry in seen] == sorted((entry["id"] for entry in seen), reverse=True)
 
 
 def test_filters(client: ApiClient, database: Database, customer: Customer, now: datetime) -> None:
@@ -227,7 +434,7 @@ def test_pages_across_alerts_of_one_instant(
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
-        ("?status=shelved", "status"),
+        ("?status=snoozed", "status"),
         ("?severity=grave", "severity"),
         ("?compressor_id=", "compressor_id"),
         ("?limit=0", "limit"),

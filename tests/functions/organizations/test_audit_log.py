@@ -1,6 +1,7 @@
 """Every write leaves an entry: who, what, when, from where."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,6 +27,7 @@ WRITES = {
     "accept_invitation": {"session.ended", "session.began", "invitation.accepted"},
     "acknowledge_alert": {"alert.acknowledged"},
     "change_member_role": {"member.role_changed"},
+    "comment_on_alert": {"alert.commented"},
     "create_api_key": {"api_key.created"},
     "create_compressor": {"compressor.created"},
     "create_invitation": {"invitation.created"},
@@ -40,11 +42,15 @@ WRITES = {
     "revoke_api_key": {"api_key.revoked"},
     "revoke_invitation": {"invitation.revoked"},
     "rotate_api_key": {"api_key.rotated"},
+    "run_workflows": {"workflows.run"},
+    "shelve_alert": {"alert.shelved"},
     "sign_in_for_development": {"session.began"},
     "sign_out": {"session.ended"},
     "switch_organization": {"session.ended", "session.began"},
+    "unshelve_alert": {"alert.unshelved"},
     "update_compressor": {"compressor.changed"},
     "update_station": {"station.changed"},
+    "update_workflow_settings": {"workflows.settings_changed"},
 }
 LEAVE_NO_ENTRY = {"refresh_session"}
 """A refresh changes nothing that anybody would look for; a refused one ends the session, and that is kept."""
@@ -93,12 +99,18 @@ def test_every_operation_that_writes_leaves_an_entry(api: ApiClient, signed_in: 
     gateway = api.with_token(a_key(database, us, Scope.INGEST, now=NOW))
     call("ingest_readings", gateway, "POST", "/api/readings", [None])
     alert = an_alert(database, us, "C", Severity.WARNING)
+    call("comment_on_alert", owner, "POST", f"/api/alerts/{alert}/comment", {"text": "x"})
+    shelf = {"until": (NOW + timedelta(days=1)).isoformat(), "reason": "x"}
+    call("shelve_alert", owner, "POST", f"/api/alerts/{alert}/shelve", shelf)
+    call("unshelve_alert", owner, "POST", f"/api/alerts/{alert}/unshelve")
     call("acknowledge_alert", owner, "POST", f"/api/alerts/{alert}/acknowledge")
     call("resolve_alert", owner, "POST", f"/api/alerts/{alert}/resolve")
     done = {"compressor_id": "C", "event_date": NOW.isoformat(), "event_type": "inspection", "severity": "low"}
     call("record_maintenance", owner, "POST", "/api/maintenance", done | {"description": "x", "downtime_hours": 0})
     call("retire_compressor", owner, "DELETE", "/api/compressors/C")
     call("retire_station", owner, "DELETE", "/api/stations/S")
+    call("run_workflows", owner, "POST", "/api/workflows/run", {"workflow": "all"})
+    call("update_workflow_settings", owner, "PATCH", "/api/workflows/settings", {"cleanup_days": 14})
     call("rename_organization", owner, "PATCH", "/api/organization", {"name": "Renamed"})
     person = f"/api/organization/members/{colleague.member.sub}"
     call("change_member_role", owner, "PATCH", person, {"role": "admin"})

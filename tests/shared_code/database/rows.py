@@ -33,6 +33,8 @@ from shared_code.database.tables import (
     v_active_alerts,
     v_fleet_health_summary,
     v_latest_readings,
+    workflow_runs,
+    workflow_settings,
 )
 from shared_code.identifiers import OrganizationId
 
@@ -188,6 +190,16 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "acknowledged": False,
             "resolved": False,
         },
+        workflow_runs: {
+            "organization_id": organization_id,
+            "workflow": "alert_escalation",
+            "slot": THEN,
+            "run_id": uuid4(),
+            "started_at": THEN,
+            "changed": 0,
+            "started_by": "timer",
+        },
+        workflow_settings: {"organization_id": organization_id, "updated_at": THEN},
         ml_predictions: machine
         | {
             "prediction_timestamp": THEN,

@@ -37,6 +37,8 @@ TABLES = {
     "latest_readings",
     "machine_contacts",
     "organization_versions",
+    "workflow_runs",
+    "workflow_settings",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits"}
@@ -50,6 +52,7 @@ QUERY_PATHS = [
     ("api_keys", "created_at", "id"),
     ("invitations", "created_at", "id"),
     ("audit_log", "occurred_at", "id"),
+    ("audit_log", "target", "occurred_at"),
     ("billing_events", "received_at"),
     ("idempotent_requests", "key_hash"),
     ("idempotent_requests", "expires_at"),
@@ -76,6 +79,9 @@ QUERY_PATHS = [
     ("ml_predictions", "compressor_id", "prediction_timestamp"),
     ("ml_predictions", "prediction_timestamp"),
     ("ml_predictions", "failure_probability"),
+    ("workflow_runs", "workflow", "slot"),
+    ("workflow_runs", "slot", "workflow"),
+    ("workflow_settings",),
 ]
 
 

@@ -8,12 +8,12 @@ from threading import Timer
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Table, and_, delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
 
 from shared_code.database import transactions
 from shared_code.database.engines import Database, Role
-from shared_code.database.tables import api_keys, organizations, users
+from shared_code.database.tables import alert_history, api_keys, organizations, users
 from shared_code.identifiers import OrganizationId
 from tests.shared_code.database.rows import (
     APPEND_ONLY,
@@ -25,7 +25,8 @@ from tests.shared_code.database.rows import (
     rows_of,
 )
 
-ROLES = (Role.APP, Role.ETL)
+ROLES = (Role.APP, Role.ETL, Role.WORKFLOWS)
+OVER_ALL_ORGANIZATIONS = {"{altaviz_etl}", "{altaviz_workflows}"}
 EVERY_RELATION = (*TENANT_TABLES, *VIEWS)
 OF_THE_ORGANIZATION = "({} = (NULLIF(current_setting('app.organization_id'::text, true), ''::text))::uuid)"
 OF_THE_IDENTITY = " AND ".join(
@@ -71,7 +72,7 @@ def weaknesses(connection: Connection) -> list[str]:
         if table in BEFORE_THE_ORGANIZATION_IS_KNOWN:
             proof = BEFORE_THE_ORGANIZATION_IS_KNOWN[table]
             needed.add(("{altaviz_app}", "PERMISSIVE", "SELECT", f"({proof})", None))
-        for_others = {policy for policy in policies.get(table, set()) if policy[0] != "{altaviz_etl}"}
+        for_others = {policy for policy in policies.get(table, set()) if policy[0] not in OVER_ALL_ORGANIZATIONS}
         if not enabled:
             found.append(f"{table}: row-level security is off")
         if not forced:
@@ -96,7 +97,12 @@ def weaknesses(connection: Connection) -> list[str]:
             text("SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace")
         )
     )
-    found.extend(f"{table}: open to {Role.APP}" for table in STAGING if rights(connection, Role.APP, table))
+    found.extend(
+        f"{table}: open to {role}"
+        for table in STAGING
+        for role in (Role.APP, Role.WORKFLOWS)
+        if rights(connection, role, table)
+    )
     return found
 
 
@@ -247,6 +253,86 @@ def test_the_job_has_no_right_on_people_and_bills(database: Database) -> None:
         }
 
     assert readable == {"id"}
+
+
+WORKFLOWS_MAY = {
+    "organizations": {"SELECT"},
+    "station_locations": {"SELECT"},
+    "compressor_metadata": {"SELECT"},
+    "machine_contacts": {"SELECT"},
+    "latest_readings": {"SELECT"},
+    "alert_history": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+    "audit_log": {"SELECT", "INSERT"},
+    "sensor_readings_agg": {"SELECT", "DELETE"},
+    "data_quality_metrics": {"SELECT", "DELETE"},
+    "ml_predictions": {"SELECT", "DELETE"},
+    "organization_versions": {"SELECT", "INSERT", "UPDATE"},
+    "workflow_runs": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+    "workflow_settings": {"SELECT"},
+}
+
+
+def test_workflows_may_do_what_they_need_and_no_more(database: Database) -> None:
+    with transactions.owner(database) as connection:
+        may = {table.name: rights(connection, Role.WORKFLOWS, table.name) for table in TENANT_TABLES}
+
+    assert {table: held for table, held in may.items() if held} == WORKFLOWS_MAY
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT stripe_customer_id FROM organizations",
+        "SELECT details FROM audit_log",
+        "UPDATE audit_log SET action = 'nothing'",
+        "UPDATE alert_history SET shelved_until = NULL",
+        "UPDATE alert_history SET resolved_by = 'Altaviz'",
+        "UPDATE alert_history SET organization_id = organization_id",
+        "UPDATE compressor_metadata SET retired_at = now()",
+    ],
+)
+def test_workflows_are_refused_what_people_did(database: Database, statement: str) -> None:
+    with pytest.raises(ProgrammingError, match="permission denied"), transactions.everywhere(database) as connection:
+        connection.execute(text(statement))
+
+
+@pytest.mark.usefixtures("theirs")
+def test_workflows_change_no_alert_that_is_resolved_and_delete_none_that_stands(
+    database: Database, ours: OrganizationId
+) -> None:
+    own = and_(alert_history.c.organization_id == ours, alert_history.c.rule == "vibration_high")
+    with transactions.everywhere(database) as connection:
+        standing = connection.execute(delete(alert_history).where(own)).rowcount
+        resolved = connection.execute(update(alert_history).where(own).values(resolved=True)).rowcount
+        again = connection.execute(update(alert_history).where(own).values(severity="warning")).rowcount
+        deleted = connection.execute(delete(alert_history).where(own)).rowcount
+        connection.rollback()
+
+    assert (standing, resolved, again, deleted) == (0, 1, 0, 1)
+
+
+@pytest.mark.parametrize("inherits", ["FALSE", "TRUE"])
+def test_one_login_of_both_roles_sees_all_in_the_workflows_transactions_alone(
+    database: Database, ours: OrganizationId, theirs: OrganizationId, inherits: str
+) -> None:
+    login = f"program_{inherits.lower()}"
+    with transactions.owner(database) as connection:
+        connection.execute(text(f"CREATE ROLE {login} LOGIN"))
+        for role in (Role.APP, Role.WORKFLOWS):
+            connection.execute(text(f"GRANT {role} TO {login} WITH INHERIT {inherits}, SET TRUE"))
+    socket = database.engine(Role.OWNER).url.query["host"]
+    place = {"host": socket, "name": "postgres", "user": login, "sslmode": "disable"}
+    remote = Database(database.settings.model_copy(update=place))
+    try:
+        with transactions.read(remote, ours) as connection:
+            assert whose(connection, alert_history) == {ours}
+        with transactions.everywhere(remote) as connection:
+            assert whose(connection, alert_history) >= {ours, theirs}
+        with transactions.key_holder(remote, "no key") as connection:
+            assert seen_without_an_organization(connection) == {}
+    finally:
+        remote.dispose()
 
 
 def test_the_job_is_refused_people(database: Database) -> None:
