@@ -263,12 +263,13 @@ class Batch:
             metrics_staged = publish.stage(metrics, data_quality_metrics, job.database)
         with transactions.job(job.database) as connection:
             summary = self.summary
+            # Alerts before versions, in the order in which people's requests change them: neither waits for the other.
+            if self.alarms is not None:
+                summary.alerts_published = publish_alarms.merge(connection, self.batch_id, now=job.now)
             summary.windows_published = publish.merge(connection, sensor_readings_agg, self.batch_id, windows_staged)
             summary.quality_metrics_published = publish.merge(
                 connection, data_quality_metrics, self.batch_id, metrics_staged
             )
-            if self.alarms is not None:
-                summary.alerts_published = publish_alarms.merge(connection, self.batch_id, now=job.now)
             publish.record(
                 connection,
                 batch_id=self.batch_id,
