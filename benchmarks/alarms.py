@@ -40,7 +40,7 @@ def main() -> None:
         job(landing, scratch, "week")
         injected = _injected(landing)
         alarms = _alarms(scratch / "week-db")
-    told = [[alarm["rule"] for alarm in alarms if _explains(fault, alarm)] for fault in injected]
+    told = [[alarm["rule"] for alarm in alarms if _tells_of(alarm, fault)] for fault in injected]
     explained = [[fault["kind"] for fault in injected if _explains(fault, alarm)] for alarm in alarms]
     _show("injected", ("compressor_id", "kind", "sensor", "start", "end"), injected, ("told by", told))
     _show("raised", ("compressor_id", "rule", "severity", "alert_timestamp", "message"), alarms, ("because", explained))
@@ -68,10 +68,19 @@ def _alarms(folder: Path) -> Sequence[Row]:
         database.dispose()
 
 
+def _tells_of(alarm: Row, fault: Row) -> bool:
+    """Whether an alarm of the machine stood while it broke down."""
+    began_in_time = alarm["alert_timestamp"] < fault["end"]
+    return _is_breakdown(fault, alarm) and began_in_time and (alarm["cleared_at"] or fault["end"]) > fault["start"]
+
+
 def _explains(fault: Row, alarm: Row) -> bool:
-    """Whether a machine's breakdown was under way while its alarm was."""
-    ours = fault["kind"] in BREAKDOWNS and fault["compressor_id"] == alarm["compressor_id"]
-    return ours and fault["start"] <= alarm["alert_timestamp"] and alarm["onset_at"] < fault["end"]
+    """Whether what an alarm tells of began while its machine broke down."""
+    return _is_breakdown(fault, alarm) and fault["start"] <= alarm["onset_at"] < fault["end"]
+
+
+def _is_breakdown(fault: Row, alarm: Row) -> bool:
+    return fault["kind"] in BREAKDOWNS and fault["compressor_id"] == alarm["compressor_id"]
 
 
 def _show(title: str, columns: Sequence[str], rows: Iterable[Row], more: tuple[str, Sequence[Sequence[str]]]) -> None:
