@@ -162,11 +162,12 @@ class _Line:
     """Which of the carried episodes a row stands for, or -1."""
 
     def with_carried(self, episodes: Sequence[Episode], sign: float, since: Integers) -> "_Line":
+        """Return the line with these episodes on it; a peak that may have changed is looked for again."""
         if not episodes:
             return self
         count = len(episodes)
         of = np.array([episode.machine for episode in episodes])
-        unknown = [self._must_be_looked_at_again(episode, since) for episode in episodes]
+        unknown = [max(episode.peak_at, episode.latest_at) >= since[episode.machine] for episode in episodes]
         peaks = [-np.inf if again else sign * e.peak_value for e, again in zip(episodes, unknown, strict=True)]
         machine = np.concatenate([self.machine, of])
         at = np.concatenate([self.at, since[of]])
@@ -183,9 +184,6 @@ class _Line:
             grave=np.concatenate([self.grave, np.zeros(count, dtype=bool)])[order],
             carried=carried[order],
         )
-
-    def _must_be_looked_at_again(self, episode: Episode, since: Integers) -> bool:
-        return max(episode.peak_at, episode.latest_at) >= since[episode.machine]
 
     def episodes(self, name: str, sign: float, open_before: Sequence[Episode]) -> list[Episode]:
         """Return the episodes on this line."""

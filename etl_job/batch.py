@@ -65,6 +65,7 @@ class Batch:
         self.stage = partial(timed, job, self.summary)
         # Where there is nothing yet, there is nothing to compare with, and all that is written is this batch's.
         self.is_first = not self.lake.exists(SILVER)
+        # What was found, until it is published; an interrupted batch finds the same again.
         self.alarms: DataFrame | None = None
 
     def process(self, bronze: DataFrame, arrivals: Observation | None = None) -> None:

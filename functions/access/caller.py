@@ -33,16 +33,16 @@ from shared_code.errors import ForbiddenError, UnauthorizedError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
-_bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
-_cookie = APIKeyCookie(scheme_name="cookie", name=cookies.SESSION, auto_error=False)
+BEARER: Final = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
+COOKIE: Final = APIKeyCookie(scheme_name="cookie", name=cookies.SESSION, auto_error=False)
 
 
 async def presented(
     request: Request,
     application: CurrentApplication,
     now: Now,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    cookie: Annotated[str | None, Security(_cookie)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+    cookie: Annotated[str | None, Security(COOKIE)],
 ) -> Session | PresentedKey:
     """Return what the caller sent: what a session's token says, or a key.
 
@@ -99,8 +99,8 @@ async def session_if_any(
     request: Request,
     application: CurrentApplication,
     now: Now,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    cookie: Annotated[str | None, Security(_cookie)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+    cookie: Annotated[str | None, Security(COOKIE)],
 ) -> Session | None:
     """Return what the caller's token says, or None where there is none to be believed."""
     with suppress(UnauthorizedError):

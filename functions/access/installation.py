@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Annotated, Final
 
 from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials
 
-from functions.access import caller, cookies, writes
+from functions.access import caller, writes
 from functions.access.caller import Entered
 from functions.access.keys import Key, PresentedKey
 from functions.access.roles import PEOPLE_ONLY
@@ -29,8 +29,6 @@ _key = APIKeyHeader(
     description="The installation's own key (WORKFLOWS_API_KEY), for all organizations.",
     auto_error=False,
 )
-_bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
-_cookie = APIKeyCookie(scheme_name="cookie", name=cookies.SESSION, auto_error=False)
 
 
 async def has_key(application: CurrentApplication, sent: Annotated[str | None, Security(_key)]) -> bool:
@@ -58,8 +56,8 @@ async def _presented(
     application: CurrentApplication,
     now: Now,
     by_key: HasKey,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    cookie: Annotated[str | None, Security(_cookie)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(caller.BEARER)],
+    cookie: Annotated[str | None, Security(caller.COOKIE)],
 ) -> Session | PresentedKey | None:
     if by_key:
         return None

@@ -10,7 +10,7 @@ from functions.access import sessions
 from functions.api import create_app
 from functions.settings import AccessSettings, EdgeSettings, Settings
 from shared_code.database.engines import Database
-from tests.factories.fleet import Customer, a_session
+from tests.factories.fleet import Customer, a_compressor, a_customer, a_session, a_station
 from tests.seams.api_client import ApiClient
 
 KEY = "a key for tests, of which nothing else knows"
@@ -48,3 +48,19 @@ def signed_in(api: ApiClient, database: Database) -> Callable[[Customer], ApiCli
         return api.with_token(sessions.sign(a_session(database, customer, now=NOW), KEY))
 
     return sign_in
+
+
+@pytest.fixture
+def customer(database: Database) -> Customer:
+    """A customer with two machines at one station; where another is wanted, a module says so."""
+    customer = a_customer(database)
+    a_station(database, customer)
+    for machine in ("COMP-001", "COMP-002"):
+        a_compressor(database, customer, machine)
+    return customer
+
+
+@pytest.fixture
+def client(signed_in: Callable[[Customer], ApiClient], customer: Customer) -> ApiClient:
+    """A client with the customer's session."""
+    return signed_in(customer)

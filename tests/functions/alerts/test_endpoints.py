@@ -16,7 +16,7 @@ from shared_code.database.engines import Database
 from shared_code.database.tables import alert_history, audit_log
 from shared_code.database.tables.organizations import UserRole
 from shared_code.thresholds import thresholds
-from tests.factories.fleet import Customer, a_colleague, a_compressor, a_customer, a_key, a_station, an_alert
+from tests.factories.fleet import Customer, a_colleague, a_customer, a_key, an_alert
 from tests.functions.conftest import KEY
 from tests.seams.api_client import ApiClient
 
@@ -37,20 +37,6 @@ UNTOUCHED: dict[str, Any] = {
 SHELF = {"until": "2026-01-13T00:00:00Z", "reason": "Spare part comes tomorrow."}
 BODIES: dict[str, Any] = {"shelve": SHELF, "comment": {"text": "The coupling again."}}
 VERBS = ("acknowledge", "resolve", "shelve", "unshelve", "comment")
-
-
-@pytest.fixture
-def customer(database: Database) -> Customer:
-    customer = a_customer(database)
-    a_station(database, customer)
-    for machine in ("COMP-001", "COMP-002"):
-        a_compressor(database, customer, machine)
-    return customer
-
-
-@pytest.fixture
-def client(signed_in: SignIn, customer: Customer) -> ApiClient:
-    return signed_in(customer)
 
 
 def listed(client: ApiClient, **asked: str | int) -> list[UUID]:

@@ -35,11 +35,6 @@ def customer(database: Database) -> Customer:
     return customer
 
 
-@pytest.fixture
-def client(signed_in: SignIn, customer: Customer) -> ApiClient:
-    return signed_in(customer)
-
-
 def limited(database: Database, customer: Customer, machines: int) -> None:
     with transactions.owner(database) as connection:
         mine = organizations.c.id == customer.organization_id

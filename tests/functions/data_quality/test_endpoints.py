@@ -31,11 +31,6 @@ def customer(database: Database) -> Customer:
     return customer
 
 
-@pytest.fixture
-def client(signed_in: SignIn, customer: Customer) -> ApiClient:
-    return signed_in(customer)
-
-
 def listed(client: ApiClient, **asked: str | int) -> list[dict[str, Any]]:
     answer = client.get(QUALITY, params=asked)
     assert answer.status_code == 200, answer.text

@@ -15,11 +15,9 @@ from shared_code.database.tables.organizations import UserRole
 from tests.factories.fleet import (
     Customer,
     a_colleague,
-    a_compressor,
     a_customer,
     a_key,
     a_maintenance_event,
-    a_station,
 )
 from tests.seams.api_client import ApiClient
 
@@ -34,20 +32,6 @@ DONE: dict[str, Any] = {
     "severity": "high",
     "cost_usd": 4200.35,
 }
-
-
-@pytest.fixture
-def customer(database: Database) -> Customer:
-    customer = a_customer(database)
-    a_station(database, customer)
-    for machine in ("COMP-001", "COMP-002"):
-        a_compressor(database, customer, machine)
-    return customer
-
-
-@pytest.fixture
-def client(signed_in: SignIn, customer: Customer) -> ApiClient:
-    return signed_in(customer)
 
 
 def listed(client: ApiClient, **asked: str | int) -> list[UUID]:

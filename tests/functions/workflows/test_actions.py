@@ -17,20 +17,11 @@ from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import alert_history, audit_log, compressor_metadata, organization_versions
 from shared_code.database.tables.workflows import StartedBy, Workflow
-from tests.factories.fleet import Customer, a_compressor, a_contact, a_customer, a_station, an_alert
+from tests.factories.fleet import Customer, a_contact, a_customer, an_alert
 
 NOW = datetime(2026, 1, 12, 12, tzinfo=UTC)
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 SETTINGS = WorkflowSettings()
-
-
-@pytest.fixture
-def customer(database: Database) -> Customer:
-    customer = a_customer(database)
-    a_station(database, customer)
-    for machine in ("COMP-001", "COMP-002"):
-        a_compressor(database, customer, machine)
-    return customer
 
 
 def run(

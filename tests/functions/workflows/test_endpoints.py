@@ -54,11 +54,6 @@ def a_customer_with_a_warning(database: Database) -> Customer:
 
 
 @pytest.fixture
-def client(signed_in: SignIn, customer: Customer) -> ApiClient:
-    return signed_in(customer)
-
-
-@pytest.fixture
 def keyed(database: Database, settings: Settings) -> ApiClient:
     """A client that sends the installation's key, where there is one."""
     workflows = WorkflowSettings(workflows_api_key=SecretStr(INSTALLATION_KEY))
