@@ -66,6 +66,7 @@ bench: .venv/ready
 	SCHEMATHESIS_EXAMPLES=200 $(BIN)/python -m pytest tests/functions/test_schemathesis.py
 	$(BIN)/python -m benchmarks.api
 	INTERLEAVINGS=63 $(BIN)/python -m pytest tests/etl_job/test_interleavings.py
+	KILLED_AT=all $(BIN)/python -m pytest tests/etl_job/test_crashes.py
 
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make requirements"
 requirements: .venv/ready
