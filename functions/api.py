@@ -22,6 +22,7 @@ from functions.kept_answers import open_kept_answers
 from functions.limits.limits import Limits
 from functions.limits.middleware import LimitAddresses
 from functions.maintenance import endpoints as maintenance
+from functions.notifications import endpoints as notifications
 from functions.organizations import endpoints as organizations
 from functions.readings import endpoints as readings
 from functions.settings import Settings
@@ -40,6 +41,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     data_quality.router,
     maintenance.router,
     workflows.router,
+    notifications.router,
     organizations.router,
     documentation.router,
 )

@@ -22,8 +22,9 @@ from starlette.types import Receive, Scope, Send
 from functions.api import create_app
 from functions.application import OpenOnce, settle
 from functions.clock import utc_clock
+from functions.schedules import Timer
 from functions.settings import read_settings
-from functions.workflows.timers import Timer, timers
+from functions.timers import timers
 from shared_code.database.home import open_database
 from shared_code.errors import SettingsError
 
@@ -61,7 +62,7 @@ def start() -> func.FunctionApp:
         raise
     keep_invocation_ids()
     database = OpenOnce(lambda: open_database(settings.database, now=utc_clock()))
-    app = function_app(create_app(settings, database), timers(settings.workflows, database, clock=utc_clock))
+    app = function_app(create_app(settings, database), timers(settings, database, clock=utc_clock))
     settle()
     return app
 

@@ -19,8 +19,9 @@ from functions import schedules
 from functions.api import create_app
 from functions.application import settle
 from functions.clock import utc_clock
+from functions.schedules import Timer
 from functions.settings import Settings
-from functions.workflows.timers import Timer, timers
+from functions.timers import timers
 from shared_code.database.home import open_database
 
 DEMO_EMAILS: Final = ("demo@altaviz.dev", "rival@altaviz.dev")
@@ -61,7 +62,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         print(welcome(listener, settings), flush=True)  # noqa: T201 - what a person at the terminal waits for
         app = create_app(settings, lambda: database)
         settle()
-        with firing(timers(settings.workflows, lambda: database, clock=utc_clock)):
+        with firing(timers(settings, lambda: database, clock=utc_clock)):
             uvicorn.Server(uvicorn.Config(app, server_header=False, proxy_headers=False)).run(sockets=[listener])
     except KeyboardInterrupt:
         pass

@@ -4,6 +4,8 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,6 +17,15 @@ LOOK_BACK: Final = (timedelta(hours=1), timedelta(days=1), timedelta(days=32), t
 """Each is tried where a shorter time holds no firing."""
 EARLY: Final = timedelta(seconds=1)
 """How much too early a timer may fire, by its host's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Something that runs by itself: its name, when it runs, and what it does then."""
+
+    name: str
+    schedule: str
+    run: Callable[[], None]
 
 
 def trigger(schedule: str) -> CronTrigger:

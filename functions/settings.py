@@ -6,6 +6,7 @@ import secrets
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, TypeVar
 
@@ -216,6 +217,30 @@ class WorkflowSettings(BaseSettings):
         return _long_secret(value)
 
 
+class NotificationSettings(BaseSettings):
+    """When people are told of alerts, and where webhooks may lead to besides the public internet."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    notifications_schedule: Schedule = "0 * * * * *"
+    notifications_private_networks: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @field_validator("notifications_private_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(network.strip() for network in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("notifications_private_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError("must be networks such as 127.0.0.0/8, with commas between them") from None
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the API is told, checked."""
@@ -229,6 +254,7 @@ class Settings:
     edge: EdgeSettings = field(default_factory=EdgeSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     workflows: WorkflowSettings = field(default_factory=WorkflowSettings)
+    notifications: NotificationSettings = field(default_factory=NotificationSettings)
 
 
 def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
@@ -247,6 +273,7 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
     edge = _attempt(EdgeSettings, complaints)
     cache = _attempt(CacheSettings, complaints)
     workflows = _attempt(WorkflowSettings, complaints)
+    notifications = _attempt(NotificationSettings, complaints)
     if access is not None and database is not None:
         complaints += _contradictions(access, database)
     if access is not None and mail is not None:
@@ -255,9 +282,15 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
         complaints += _landing_contradictions(access, landing)
     if access is not None and cache is not None:
         complaints += _cache_contradictions(access, cache)
-    if not (access and database and mail and landing and job and edge and cache and workflows) or complaints:
+    if access is not None and notifications is not None:
+        complaints += _notification_contradictions(access, notifications)
+    if not (access and database and mail and landing and job and edge and cache and workflows and notifications):
         raise SettingsError("; ".join(complaints))
-    return Settings(access, database, _session_key(access, home), mail, landing, job, edge, cache, workflows)
+    if complaints:
+        raise SettingsError("; ".join(complaints))
+    return Settings(
+        access, database, _session_key(access, home), mail, landing, job, edge, cache, workflows, notifications
+    )
 
 
 def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) -> SettingsT | None:
@@ -313,6 +346,13 @@ def _cache_contradictions(access: AccessSettings, cache: CacheSettings) -> list[
     if environment == "development" or not in_the_clear:
         return []
     return [f"REDIS_URL must be a rediss:// address where ALTAVIZ_ENVIRONMENT is {environment}"]
+
+
+def _notification_contradictions(access: AccessSettings, notifications: NotificationSettings) -> list[str]:
+    environment = access.altaviz_environment
+    if environment == "development" or not notifications.notifications_private_networks:
+        return []
+    return [f"NOTIFICATIONS_PRIVATE_NETWORKS must not be set where ALTAVIZ_ENVIRONMENT is {environment}"]
 
 
 def _session_key(access: AccessSettings, home: Path) -> str:

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from functions.host import FALLBACK
-from functions.settings import WorkflowSettings
+from functions.settings import NotificationSettings, WorkflowSettings
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.home import open_database
@@ -59,9 +59,18 @@ EXPECTED = {
     "list_maintenance": ("GET", "/api/maintenance"),
     "list_members": ("GET", "/api/organization/members"),
     "list_my_organizations": ("GET", "/api/auth/organizations"),
+    "list_notification_channels": ("GET", "/api/notifications/channels"),
+    "list_notification_deliveries": ("GET", "/api/notifications/deliveries"),
     "list_readings": ("GET", "/api/compressors/{compressor_id}/readings"),
     "list_stations": ("GET", "/api/stations"),
     "list_workflow_runs": ("GET", "/api/workflows/runs"),
+    "create_notification_channel": ("POST", "/api/notifications/channels"),
+    "get_notification_delivery": ("GET", "/api/notifications/deliveries/{delivery_id}"),
+    "remove_notification_channel": ("DELETE", "/api/notifications/channels/{channel_id}"),
+    "replay_notification_delivery": ("POST", "/api/notifications/deliveries/{delivery_id}/replay"),
+    "rotate_notification_secret": ("POST", "/api/notifications/channels/{channel_id}/secret"),
+    "test_notification_channel": ("POST", "/api/notifications/channels/{channel_id}/test"),
+    "update_notification_channel": ("PATCH", "/api/notifications/channels/{channel_id}"),
     "record_maintenance": ("POST", "/api/maintenance"),
     "refresh_session": ("POST", "/api/auth/refresh"),
     "remove_member": ("DELETE", "/api/organization/members/{user_id}"),
@@ -83,7 +92,7 @@ EXPECTED = {
     "update_station": ("PATCH", "/api/stations/{station_id}"),
     "update_workflow_settings": ("PATCH", "/api/workflows/settings"),
 }
-TIMERS = {each.value for each in Workflow}
+TIMERS = {*(each.value for each in Workflow), "tell_people"}
 WANT_A_BODY = {
     "accept_invitation",
     "change_member_role",
@@ -91,6 +100,7 @@ WANT_A_BODY = {
     "create_api_key",
     "create_compressor",
     "create_invitation",
+    "create_notification_channel",
     "create_station",
     "record_maintenance",
     "rename_organization",
@@ -99,6 +109,7 @@ WANT_A_BODY = {
     "shelve_alert",
     "switch_organization",
     "update_compressor",
+    "update_notification_channel",
     "update_station",
     "update_workflow_settings",
 }
@@ -178,7 +189,8 @@ def test_each_timer_has_a_function_that_its_schedule_alone_starts(host: Function
     assert host.timers.keys() == TIMERS
     for workflow in Workflow:
         assert host.timers[workflow].schedule == settings.schedule(workflow)
-        assert not host.timers[workflow].on_startup
+    assert host.timers["tell_people"].schedule == NotificationSettings().notifications_schedule
+    assert not any(timer.on_startup for timer in host.timers.values())
 
 
 def test_a_timer_runs_its_workflow_for_every_organization_once_in_a_slot(

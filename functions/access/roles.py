@@ -81,6 +81,16 @@ RULES: Final[Mapping[str, Rule]] = {
     "list_workflow_runs": READERS,
     "run_workflows": Rule(UserRole.OPERATOR, installation=True),
     "update_workflow_settings": ADMINS,
+    # Who is told of it.
+    "create_notification_channel": ADMINS,
+    "get_notification_delivery": MEMBERS,
+    "list_notification_channels": MEMBERS,
+    "list_notification_deliveries": MEMBERS,
+    "remove_notification_channel": ADMINS,
+    "replay_notification_delivery": OPERATORS,
+    "rotate_notification_secret": ADMINS,
+    "test_notification_channel": ADMINS,
+    "update_notification_channel": ADMINS,
     # The organization.
     "accept_invitation": MEMBERS,  # of another organization as yet
     "change_member_role": ADMINS,

@@ -45,7 +45,7 @@ def example(schema: Schema, components: Mapping[str, Schema], *, name: str = "")
         components: the document's schemas by name.
         name: of the field that has this schema.
     """
-    if "$ref" in schema:
+    if "$ref" in schema and not schema.get("examples"):
         return example(components[schema["$ref"].rpartition("/")[2]], components, name=name)
     told = [*schema.get("examples", []), *schema.get("enum", [])]
     if told or "const" in schema:

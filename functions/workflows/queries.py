@@ -49,6 +49,8 @@ from shared_code.database.tables import (
     latest_readings,
     machine_contacts,
     ml_predictions,
+    notification_deliveries,
+    notifications,
     organizations,
     sensor_readings_agg,
     station_locations,
@@ -57,6 +59,7 @@ from shared_code.database.tables import (
 )
 from shared_code.database.tables.access import ActorKind
 from shared_code.database.tables.metadata import INSTANT
+from shared_code.database.tables.notifications import DeliveryState
 from shared_code.database.tables.organizations import Tier
 from shared_code.database.tables.readings import WindowType
 from shared_code.database.tables.workflows import StartedBy, Workflow
@@ -75,6 +78,7 @@ STATION_SILENT: Final = "station_silent"
 LEAST_OF_A_STATION: Final = 2
 HOURS_A_DAY: Final = 24
 RUNS_KEPT: Final = timedelta(days=30)
+MESSAGES_KEPT: Final = timedelta(days=90)
 
 _ALERT: Final = alert_history.c
 _RUN: Final = workflow_runs.c
@@ -117,6 +121,14 @@ def _not_newest(window: Columns, _: ColumnElement[datetime]) -> list[ColumnEleme
     return [window.window_type.in_(list(WindowType)), ~is_newest]
 
 
+def _sent(delivery: Columns, _: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
+    return [delivery.state != DeliveryState.WAITING]
+
+
+def _closed(notification: Columns, _: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
+    return [notification.closed == true()]  # whoever forgets that an alert was told would tell it again
+
+
 def _any(*_: object) -> list[ColumnElement[bool]]:
     return []
 
@@ -137,6 +149,8 @@ OLD: Final = (
     Old(alert_history, "alert_timestamp", _resolved),
     Old(ml_predictions, "prediction_timestamp"),
     Old(workflow_runs, "slot", kept=RUNS_KEPT),
+    Old(notification_deliveries, "created_at", _sent, kept=MESSAGES_KEPT),
+    Old(notifications, "noticed_at", _closed, kept=MESSAGES_KEPT),
 )
 
 

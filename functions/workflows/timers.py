@@ -2,25 +2,16 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from functions.clock import Clock
+from functions.schedules import Timer
 from functions.settings import WorkflowSettings
 from functions.workflows import actions
 from shared_code.database.engines import Database
 from shared_code.database.tables.workflows import Workflow
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Timer:
-    """A workflow's name, when it runs, and what it does then."""
-
-    name: str
-    schedule: str
-    run: Callable[[], None]
 
 
 def timers(settings: WorkflowSettings, database: Callable[[], Database], *, clock: Clock) -> list[Timer]:

@@ -64,6 +64,23 @@ _AUDIT: Final = """
            '{}', 'system', 'Altaviz'
     FROM generate_series(0, 19999) AS n
 """
+_CHANNEL: Final = """
+    INSERT INTO notification_channels (organization_id, channel_id, kind, name, address, least_severity, after_minutes,
+                                       tells_resolved, quiet_for_critical, enabled, created_at, created_by)
+    SELECT :organization_id, md5('0')::uuid, 'slack', 'On-call', 'https://hooks.customer.example/', 'warning', 0, true,
+           false, true, :end, 'somebody@customer.example'
+"""
+_DELIVERIES: Final = """
+    INSERT INTO notification_deliveries (organization_id, delivery_id, channel_id, message, state, attempts, created_at)
+    SELECT :organization_id, md5(n::text)::uuid, md5('0')::uuid, '{"type": "alerts", "alerts": []}',
+           CASE WHEN n % 50 = 0 THEN 'failed' ELSE 'delivered' END, 1,
+           CAST(:end AS timestamptz) - n * interval '1 minute'
+    FROM generate_series(0, 19999) AS n
+"""
+_ATTEMPTS: Final = """
+    INSERT INTO delivery_attempts (organization_id, delivery_id, attempted_at, seconds, status)
+    SELECT organization_id, delivery_id, created_at, 0.1, 204 FROM notification_deliveries
+"""
 TABLES: Final = (
     "station_locations",
     "compressor_metadata",
@@ -73,6 +90,22 @@ TABLES: Final = (
     "data_quality_metrics",
     "maintenance_events",
     "audit_log",
+    "notification_deliveries",
+    "delivery_attempts",
+)
+
+STATEMENTS: Final = (
+    _STATIONS,
+    _COMPRESSORS,
+    _WINDOWS,
+    _LATEST,
+    _ALERTS,
+    _METRICS,
+    _MAINTENANCE,
+    _AUDIT,
+    _CHANNEL,
+    _DELIVERIES,
+    _ATTEMPTS,
 )
 
 
@@ -86,7 +119,7 @@ def fill(database: Database, organization_id: OrganizationId, *, end: datetime) 
     with transactions.owner(database) as connection:
         by_time = next(iter(sensor_readings_agg.indexes))
         by_time.drop(connection)
-        for statement in (_STATIONS, _COMPRESSORS, _WINDOWS, _LATEST, _ALERTS, _METRICS, _MAINTENANCE, _AUDIT):
+        for statement in STATEMENTS:
             connection.execute(text(statement), values)
         by_time.create(connection)
         connection.execute(text(f"ANALYZE {', '.join(TABLES)}"))

@@ -8,8 +8,8 @@ from fastapi import APIRouter, FastAPI
 from functions import host
 from functions.api import create_app
 from functions.host import client_address, function_app, host_route, keep_invocation_ids, operations
+from functions.schedules import Timer
 from functions.settings import Settings
-from functions.workflows.timers import Timer
 from shared_code.database.engines import Database
 from tests.seams.functions_host import FunctionsHost
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from functions.__main__ import program
 from functions.local import firing, listen
-from functions.workflows.timers import Timer
+from functions.schedules import Timer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECRET = "a secret of this test alone, no other"  # noqa: S105 - it guards nothing

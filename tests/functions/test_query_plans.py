@@ -16,6 +16,7 @@ from functions.access.keys import Scope
 from functions.alerts.schemas import AlertPosition
 from functions.api import create_app
 from functions.data_quality.schemas import MetricPosition
+from functions.notifications.schemas import DeliveryPosition
 from functions.settings import AccessSettings, Settings
 from shared_code.database import transactions
 from shared_code.database.engines import Database, Role
@@ -35,12 +36,15 @@ GROWS_WITHOUT_END = {
     "audit_log",
     "data_quality_metrics",
     "maintenance_events",
+    "notification_deliveries",
+    "delivery_attempts",
 }
 """What one organization alone has many thousands of; of the others a list may well need every row."""
 
 SINCE = f"start={(NOW - timedelta(days=30)):%Y-%m-%dT%H:%M:%SZ}"
 MONTH = f"{SINCE}&limit=1000"
 ALERT = pagination.encode(AlertPosition(alert_timestamp=NOW - timedelta(days=3), alert_id=UUID(int=0)))
+DELIVERY = pagination.encode(DeliveryPosition(created_at=NOW - timedelta(days=3), delivery_id=UUID(int=0)))
 METRIC = pagination.encode(
     MetricPosition(
         metric_timestamp=NOW - timedelta(days=3), compressor_id="COMP-0500", metric_type=QualityMetric.ACCURACY
@@ -83,6 +87,14 @@ READS = {
     "list_members": ["/api/organization/members"],
     "list_my_organizations": ["/api/auth/organizations"],
     "get_workflow_settings": ["/api/workflows/settings"],
+    "list_notification_channels": ["/api/notifications/channels"],
+    "list_notification_deliveries": [
+        "/api/notifications/deliveries",
+        "/api/notifications/deliveries?channel_id=cfcd2084-95d5-65ef-66e7-dff9f98764da",
+        "/api/notifications/deliveries?state=failed",
+        f"/api/notifications/deliveries?cursor={DELIVERY}",
+    ],
+    "get_notification_delivery": ["/api/notifications/deliveries/cfcd2084-95d5-65ef-66e7-dff9f98764da"],
     "list_workflow_runs": ["/api/workflows/runs", "/api/workflows/runs?workflow=alert_escalation"],
 }
 

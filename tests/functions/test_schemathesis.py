@@ -58,6 +58,8 @@ def made_possible(case: Case) -> None:
             body["station_id"] = f"S-{uuid4()}"
         if case.operation.path.endswith("/shelve"):
             body["until"] = (NOW + timedelta(days=1)).isoformat()
+        if case.operation.path.endswith("/channels"):
+            body |= {"kind": "webhook", "address": "https://hooks.customer.example/"}
         if case.operation.path.endswith("/maintenance"):
             body |= {"compressor_id": A_MACHINE, "event_date": NOW.isoformat()}
             body |= {"cost_usd": round(body["cost_usd"], 2)} if body.get("cost_usd") else {}

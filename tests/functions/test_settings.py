@@ -34,6 +34,8 @@ NAMES = (
     "WORKFLOW_ESCALATION_HOURS",
     "WORKFLOW_ESCALATION_SCHEDULE",
     "WORKFLOWS_API_KEY",
+    "NOTIFICATIONS_SCHEDULE",
+    "NOTIFICATIONS_PRIVATE_NETWORKS",
 )
 
 
@@ -236,3 +238,20 @@ def test_a_wrong_limit_or_origin_is_named(
 
     with pytest.raises(SettingsError, match=name.lower()):
         read_settings(home=tmp_path)
+
+
+@pytest.mark.parametrize("networks", ["127.0.0.0/8", "10.0.0.0/8, fd00::/8"])
+def test_webhooks_lead_inside_at_home_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, networks: str) -> None:
+    monkeypatch.setenv("NOTIFICATIONS_PRIVATE_NETWORKS", networks)
+    assert len(read_settings(home=tmp_path).notifications.notifications_private_networks) == networks.count("/")
+
+    monkeypatch.setenv("ALTAVIZ_ENVIRONMENT", "production")
+    with pytest.raises(SettingsError, match="NOTIFICATIONS_PRIVATE_NETWORKS must not be set"):
+        read_settings(home=tmp_path)
+
+
+def test_a_network_is_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NOTIFICATIONS_PRIVATE_NETWORKS", "canary")
+    with pytest.raises(SettingsError, match="notifications_private_networks") as refused:
+        read_settings(home=tmp_path)
+    assert "canary" not in str(refused.value)

@@ -20,7 +20,7 @@ from functions.access.roles import ANYBODY, RANKS, RULES
 from shared_code.alarms import Severity
 from shared_code.database import transactions
 from shared_code.database.engines import Database
-from shared_code.database.tables import api_keys, invitations, users
+from shared_code.database.tables import api_keys, invitations, notification_channels, notification_deliveries, users
 from shared_code.database.tables.organizations import UserRole
 from shared_code.database.tables.readings import QualityMetric
 from tests.factories.fleet import (
@@ -84,7 +84,8 @@ def victim(database: Database) -> Victim:
     alert = an_alert(database, customer, MACHINE, Severity.CRITICAL)
     a_key(database, customer, Scope.READ, now=NOW)
     member = a_colleague(database, customer, UserRole.VIEWER)
-    invitation = uuid4()
+    invitation, channel, delivery = uuid4(), uuid4(), uuid4()
+    whose = {"organization_id": customer.organization_id, "channel_id": channel, "created_at": NOW}
     with transactions.owner(database) as connection:
         connection.execute(
             insert(invitations).values(
@@ -95,6 +96,26 @@ def victim(database: Database) -> Victim:
                 invited_by=f"{MARK}@victim.example",
                 created_at=NOW,
                 expires_at=NOW + timedelta(days=7),
+            )
+        )
+        connection.execute(
+            insert(notification_channels).values(
+                **whose,
+                kind="webhook",
+                name=f"{MARK}'s webhook",
+                address=f"https://{MARK}.victim.example/",
+                secret=f"whsec_{MARK}",
+                least_severity="warning",
+                after_minutes=0,
+                tells_resolved=True,
+                quiet_for_critical=False,
+                enabled=True,
+                created_by=f"{MARK}@victim.example",
+            )
+        )
+        connection.execute(
+            insert(notification_deliveries).values(
+                **whose, delivery_id=delivery, message={"type": MARK, "alerts": []}, state="failed", attempts=1
             )
         )
         connection.execute(
@@ -111,6 +132,8 @@ def victim(database: Database) -> Victim:
             "key_id": str(key_id),
             "user_id": str(member.member.sub),
             "invitation_id": str(invitation),
+            "channel_id": str(channel),
+            "delivery_id": str(delivery),
             "organization_id": str(customer.organization_id),
         },
     )

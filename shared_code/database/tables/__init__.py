@@ -7,6 +7,12 @@ from shared_code.database.tables.deliveries import reading_deliveries
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
 from shared_code.database.tables.limits import rate_limits
 from shared_code.database.tables.metadata import metadata
+from shared_code.database.tables.notifications import (
+    delivery_attempts,
+    notification_channels,
+    notification_deliveries,
+    notifications,
+)
 from shared_code.database.tables.organizations import invitations, organizations, users
 from shared_code.database.tables.predictions import ml_predictions
 from shared_code.database.tables.readings import (
@@ -29,6 +35,7 @@ __all__ = [
     "billing_events",
     "compressor_metadata",
     "data_quality_metrics",
+    "delivery_attempts",
     "etl_runs",
     "idempotent_requests",
     "invitations",
@@ -37,6 +44,9 @@ __all__ = [
     "maintenance_events",
     "metadata",
     "ml_predictions",
+    "notification_channels",
+    "notification_deliveries",
+    "notifications",
     "organization_versions",
     "organizations",
     "rate_limits",

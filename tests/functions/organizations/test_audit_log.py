@@ -31,24 +31,30 @@ WRITES = {
     "create_api_key": {"api_key.created"},
     "create_compressor": {"compressor.created"},
     "create_invitation": {"invitation.created"},
+    "create_notification_channel": {"channel.created"},
     "create_station": {"station.created"},
     "ingest_readings": {"readings.delivered"},
     "record_maintenance": {"maintenance.recorded"},
     "remove_member": {"member.removed"},
+    "remove_notification_channel": {"channel.removed"},
     "rename_organization": {"organization.renamed"},
+    "replay_notification_delivery": {"delivery.replayed"},
     "resolve_alert": {"alert.resolved"},
     "retire_compressor": {"compressor.retired"},
     "retire_station": {"station.retired"},
     "revoke_api_key": {"api_key.revoked"},
     "revoke_invitation": {"invitation.revoked"},
     "rotate_api_key": {"api_key.rotated"},
+    "rotate_notification_secret": {"channel.secret_rotated"},
     "run_workflows": {"workflows.run"},
     "shelve_alert": {"alert.shelved"},
     "sign_in_for_development": {"session.began"},
     "sign_out": {"session.ended"},
     "switch_organization": {"session.ended", "session.began"},
+    "test_notification_channel": {"channel.tested"},
     "unshelve_alert": {"alert.unshelved"},
     "update_compressor": {"compressor.changed"},
+    "update_notification_channel": {"channel.changed"},
     "update_station": {"station.changed"},
     "update_workflow_settings": {"workflows.settings_changed"},
 }
@@ -79,7 +85,9 @@ class Journey:
         return answer.json() if answer.content else None
 
 
-def test_every_operation_that_writes_leaves_an_entry(api: ApiClient, signed_in: SignIn, database: Database) -> None:
+def test_every_operation_that_writes_leaves_an_entry(  # noqa: PLR0915 - a call of each
+    api: ApiClient, signed_in: SignIn, database: Database
+) -> None:
     us, other = a_customer(database), a_customer(database)
     colleague = a_colleague(database, us, UserRole.VIEWER)
     demo = UUID("00000000-0000-4000-8000-000000000001")
@@ -111,6 +119,15 @@ def test_every_operation_that_writes_leaves_an_entry(api: ApiClient, signed_in: 
     call("retire_station", owner, "DELETE", "/api/stations/S")
     call("run_workflows", owner, "POST", "/api/workflows/run", {"workflow": "all"})
     call("update_workflow_settings", owner, "PATCH", "/api/workflows/settings", {"cleanup_days": 14})
+    webhook = {"kind": "webhook", "name": "x", "address": "https://localhost/"}  # where nothing is sent
+    made = call("create_notification_channel", owner, "POST", "/api/notifications/channels", webhook)
+    channel = f"/api/notifications/channels/{made['channel_id']}"
+    call("update_notification_channel", owner, "PATCH", channel, {"after_minutes": 15})
+    call("rotate_notification_secret", owner, "POST", f"{channel}/secret")
+    sent = call("test_notification_channel", owner, "POST", f"{channel}/test")
+    replay = f"/api/notifications/deliveries/{sent['delivery_id']}/replay"
+    call("replay_notification_delivery", owner, "POST", replay)
+    call("remove_notification_channel", owner, "DELETE", channel)
     call("rename_organization", owner, "PATCH", "/api/organization", {"name": "Renamed"})
     person = f"/api/organization/members/{colleague.member.sub}"
     call("change_member_role", owner, "PATCH", person, {"role": "admin"})

@@ -19,9 +19,13 @@ from shared_code.database.tables import (
     alert_history,
     audit_log,
     data_quality_metrics,
+    delivery_attempts,
     latest_readings,
     maintenance_events,
     ml_predictions,
+    notification_channels,
+    notification_deliveries,
+    notifications,
     organization_versions,
     sensor_readings_agg,
     workflow_runs,
@@ -156,6 +160,38 @@ def test_runs_are_kept_for_thirty_days(database: Database) -> None:
 
     assert retain(database, customer) == 1
     assert instants(database, customer, workflow_runs, "slot") == [slots[1], NOW]
+
+
+def test_messages_are_kept_for_ninety_days_and_that_an_alert_was_told_while_it_stands(database: Database) -> None:
+    customer = a_customer_of(database, Tier.ENTERPRISE)
+    limit = NOW - 90 * DAY
+    whose: dict[str, Any] = {"organization_id": customer.organization_id, "channel_id": uuid4()}
+    channel: dict[str, Any] = {"kind": "slack", "name": "x", "address": "https://x.example/", "after_minutes": 0}
+    channel |= {"least_severity": "warning", "tells_resolved": True, "quiet_for_critical": False, "enabled": True}
+    message: dict[str, Any] = {"message": {"type": "test", "alerts": []}, "attempts": 1}
+    notice: dict[str, Any] = {"alert_id": uuid4(), "due_at": limit}
+    with transactions.owner(database) as connection:
+        more = {"created_at": limit, "created_by": "a@customer.example"}
+        connection.execute(insert(notification_channels).values(whose | channel | more))
+        for at, state in ((limit - MINUTE, "failed"), (limit - MINUTE, "waiting"), (limit, "delivered")):
+            sent = {"delivery_id": uuid4(), "state": state, "created_at": at}
+            connection.execute(insert(notification_deliveries).values(whose | message | sent))
+            attempt = {"delivery_id": sent["delivery_id"], "attempted_at": at, "seconds": 0.1}
+            connection.execute(
+                insert(delivery_attempts).values(attempt | {"organization_id": customer.organization_id})
+            )
+        for at, closed, occasion in (
+            (limit - MINUTE, True, "resolved"),
+            (limit - MINUTE, False, "warning"),
+            (limit, True, "critical"),
+        ):
+            noticed = {"notification_id": uuid4(), "noticed_at": at, "closed": closed, "occasion": occasion}
+            connection.execute(insert(notifications).values(whose | notice | noticed))
+
+    assert retain(database, customer) == 2
+    assert instants(database, customer, notification_deliveries, "created_at") == [limit - MINUTE, limit]
+    assert instants(database, customer, delivery_attempts, "attempted_at") == [limit - MINUTE, limit]
+    assert instants(database, customer, notifications, "noticed_at") == [limit - MINUTE, limit]
 
 
 def test_batches_are_bounded_and_each_is_kept_by_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

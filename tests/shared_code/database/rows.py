@@ -16,6 +16,7 @@ from shared_code.database.tables import (
     billing_events,
     compressor_metadata,
     data_quality_metrics,
+    delivery_attempts,
     idempotent_requests,
     invitations,
     latest_readings,
@@ -23,6 +24,9 @@ from shared_code.database.tables import (
     maintenance_events,
     metadata,
     ml_predictions,
+    notification_channels,
+    notification_deliveries,
+    notifications,
     organization_versions,
     organizations,
     reading_deliveries,
@@ -46,7 +50,7 @@ TENANT_TABLES: Final = tuple(
     for name, table in sorted(metadata.tables.items())
     if name not in STAGING and (name == "organizations" or "organization_id" in table.columns)
 )
-APPEND_ONLY: Final = (audit_log,)
+APPEND_ONLY: Final = (audit_log, delivery_attempts)
 NEVER_CHANGED: Final = (*APPEND_ONLY, reading_deliveries)
 VIEWS: Final = (v_latest_readings, v_active_alerts, v_fleet_health_summary)
 
@@ -61,7 +65,8 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
     """Return a row for each tenant table, in an order in which they can be inserted."""
     machine = {"organization_id": organization_id, "compressor_id": "COMP-001"}
     station = {"organization_id": organization_id, "station_id": "STATION-A"}
-    somebody = uuid4()
+    somebody, channel, delivery = uuid4(), uuid4(), uuid4()
+    to_channel = {"organization_id": organization_id, "channel_id": channel}
     window = machine | {
         "window_type": "1hr",
         "agg_timestamp": THEN,
@@ -200,6 +205,44 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "started_by": "timer",
         },
         workflow_settings: {"organization_id": organization_id, "updated_at": THEN},
+        notification_channels: to_channel
+        | {
+            "kind": "webhook",
+            "name": "A Webhook",
+            "address": "https://hooks.organization.example/alerts",
+            "secret": "whsec_AAAA",
+            "least_severity": "warning",
+            "after_minutes": 0,
+            "tells_resolved": True,
+            "quiet_for_critical": False,
+            "enabled": True,
+            "created_at": THEN,
+            "created_by": "somebody@organization.example",
+        },
+        notification_deliveries: to_channel
+        | {
+            "delivery_id": delivery,
+            "message": {"type": "test", "alerts": []},
+            "state": "delivered",
+            "attempts": 1,
+            "created_at": THEN,
+        },
+        delivery_attempts: {
+            "organization_id": organization_id,
+            "delivery_id": delivery,
+            "attempted_at": THEN,
+            "seconds": 0.1,
+        },
+        notifications: to_channel
+        | {
+            "notification_id": uuid4(),
+            "alert_id": uuid4(),
+            "occasion": "warning",
+            "noticed_at": THEN,
+            "due_at": THEN,
+            "delivery_id": delivery,
+            "closed": False,
+        },
         ml_predictions: machine
         | {
             "prediction_timestamp": THEN,

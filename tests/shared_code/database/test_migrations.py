@@ -39,6 +39,10 @@ TABLES = {
     "organization_versions",
     "workflow_runs",
     "workflow_settings",
+    "notification_channels",
+    "notification_deliveries",
+    "delivery_attempts",
+    "notifications",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits"}
@@ -82,6 +86,13 @@ QUERY_PATHS = [
     ("workflow_runs", "workflow", "slot"),
     ("workflow_runs", "slot", "workflow"),
     ("workflow_settings",),
+    ("notification_channels", "created_at", "channel_id"),
+    ("notification_deliveries", "created_at", "delivery_id"),
+    ("notification_deliveries", "channel_id", "created_at"),
+    ("delivery_attempts", "delivery_id", "attempted_at"),
+    ("notifications", "alert_id", "channel_id", "occasion"),
+    ("notifications", "delivery_id"),
+    ("notifications", "noticed_at"),
 ]
 
 

@@ -269,6 +269,11 @@ WORKFLOWS_MAY = {
     "organization_versions": {"SELECT", "INSERT", "UPDATE"},
     "workflow_runs": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "workflow_settings": {"SELECT"},
+    "users": {"SELECT"},
+    "notification_channels": {"SELECT", "UPDATE"},
+    "notification_deliveries": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+    "delivery_attempts": {"SELECT", "INSERT"},
+    "notifications": {"SELECT", "INSERT", "UPDATE", "DELETE"},
 }
 
 
