@@ -2,7 +2,8 @@
 
 Each has ten machines at three stations, a hundred alerts of which 40 are due for one workflow or another, and a hundred
 windows of which half are older than its plan keeps. A line of JSON says of each workflow how many rows it changed, how
-long that took, and how long the next slot takes, when nothing is due.
+long that took, and how long the next slot takes, when nothing is due. The same for noticing what there is to tell, where
+each organization has a channel.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Final
 
 from sqlalchemy import text
 
+from functions.notifications import queries as notifications
 from functions.settings import WorkflowSettings
 from functions.workflows import actions
 from shared_code.database import transactions
@@ -74,6 +76,13 @@ _WINDOWS: Final = """
     SELECT organization_id, compressor_id, '24hr', CAST(:now AS timestamptz) - d * interval '20 days', 144, 0, 0
     FROM compressor_metadata, generate_series(0, 9) AS d
 """
+_CHANNELS: Final = """
+    INSERT INTO notification_channels (organization_id, channel_id, kind, name, address, least_severity, after_minutes,
+                                       tells_resolved, quiet_for_critical, enabled, created_at, created_by)
+    SELECT id, gen_random_uuid(), 'slack', 'On-call', 'https://hooks.customer.example/', 'warning', 0, true, false, true,
+           :now, 'somebody@customer.example'
+    FROM organizations WHERE slug LIKE 'o%'
+"""
 _LATEST: Final = """
     INSERT INTO latest_readings SELECT * FROM sensor_readings_agg WHERE agg_timestamp = :now
 """
@@ -86,6 +95,8 @@ def main() -> None:
         try:
             _fill(database)
             measured: dict[str, object] = {"organizations": ORGANIZATIONS, "alerts": ORGANIZATIONS * ALERTS}
+            due, nothing = _notice(database, minutes=0), _notice(database, minutes=1)
+            measured["notice"] = due | {f"then_{name}": value for name, value in nothing.items()}
             for workflow in Workflow:
                 due, nothing = _run(database, workflow, minutes=0), _run(database, workflow, minutes=1)
                 measured[workflow] = due | {f"then_{name}": value for name, value in nothing.items()}
@@ -103,10 +114,19 @@ def _run(database: Database, workflow: Workflow, *, minutes: int) -> dict[str, f
     return {"changed": changed, "seconds": round(time.perf_counter() - began, 2)}
 
 
+def _notice(database: Database, *, minutes: int) -> dict[str, float]:
+    now = NOW + timedelta(minutes=minutes)
+    began = time.perf_counter()
+    with transactions.everywhere(database) as connection:
+        changed = notifications.notice(connection, now=now)
+        notifications.close(connection, now=now)
+    return {"changed": changed, "seconds": round(time.perf_counter() - began, 2)}
+
+
 def _fill(database: Database) -> None:
     values = {"now": NOW, "organizations": ORGANIZATIONS, "machines": MACHINES, "alerts": ALERTS}
     with transactions.owner(database) as connection:
-        for statement in (*_FLEET, _ALERTS, _WINDOWS, _LATEST):
+        for statement in (*_FLEET, _ALERTS, _WINDOWS, _LATEST, _CHANNELS):
             connection.execute(text(statement), values)
     with transactions.owner(database) as connection:
         connection.execute(text("ANALYZE"))
