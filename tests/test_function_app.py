@@ -30,6 +30,7 @@ from tests.seams.functions_host import Answer, FunctionsHost
 EXPECTED = {
     "accept_invitation": ("POST", "/api/invitations/accept"),
     "acknowledge_alert": ("POST", "/api/alerts/{alert_id}/acknowledge"),
+    "assess_alerts": ("GET", "/api/alerts/performance"),
     "begin_entra_sign_in": ("GET", "/api/auth/entra"),
     "change_member_role": ("PATCH", "/api/organization/members/{user_id}"),
     "check_alive": ("GET", "/api/health"),

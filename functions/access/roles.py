@@ -66,6 +66,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "update_station": ADMINS,
     # What happens to machines, and what is done about it.
     "acknowledge_alert": OPERATORS,
+    "assess_alerts": READERS,
     "comment_on_alert": OPERATORS,
     "get_alert": READERS,
     "list_alert_history": READERS,

@@ -4,6 +4,7 @@ Each is done once: whoever repeats it, or comes second, finds the alert as the f
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -11,7 +12,8 @@ from uuid import UUID
 from functions.access import audit
 from functions.access.audit import Origin
 from functions.access.sessions import Session
-from functions.alerts import queries
+from functions.alerts import performance, queries
+from functions.alerts.queries import Raised
 from shared_code.database.transactions import Read, Write
 from shared_code.errors import ConflictError, InvalidError, NotFoundError
 from shared_code.identifiers import OrganizationId
@@ -30,6 +32,82 @@ def get_alert(connection: Read | Write, organization_id: OrganizationId, *, aler
     if alert is None:
         raise NotFoundError(NO_ALERT)
     return alert
+
+
+def assess_alerts(
+    connection: Read, organization_id: OrganizationId, *, raised: Raised, now: datetime
+) -> Mapping[str, Any]:
+    """Return the figures about the alerts of a period, and what stands too long now."""
+    days = performance.by_day(raised, queries.count_by_day(connection, organization_id, raised))
+    told = sum(day["warning"] + day["critical"] for day in days)
+    hours = (raised.end - raised.start) / timedelta(hours=1)
+    most = performance.MOST_LISTED
+    return {
+        "start": raised.start,
+        "end": raised.end,
+        "annunciated": told,
+        "suppressed": sum(day["suppressed"] for day in days),
+        "withdrawn": sum(day["withdrawn"] for day in days),
+        "per_day": told * 24 / hours,
+        "per_hour": told / hours,
+        "days": days,
+        "priorities": performance.by_priority(queries.count_by_rule(connection, organization_id, raised)),
+        "floods": _floods(queries.list_floods(connection, organization_id, raised, limit=most), minutes=hours * 60),
+        "repeating": _repeating(queries.list_repeating(connection, organization_id, raised, limit=most)),
+        "top_ten": _top_ten(
+            queries.list_most_frequent(connection, organization_id, raised, limit=performance.TOP), told
+        ),
+        **_times(queries.measure_times(connection, organization_id, raised)),
+        "stale": _stale(
+            queries.list_stale(
+                connection,
+                organization_id,
+                raised_before=now - performance.STALE_AFTER,
+                now=now,
+                compressor_id=raised.compressor_id,
+                limit=most,
+            )
+        ),
+        "targets": asdict(performance.Targets()),
+    }
+
+
+def _floods(listed: Sequence[Mapping[Any, Any]], *, minutes: float) -> dict[str, Any]:
+    lasted = listed[0]["minutes"] if listed else 0.0
+    return {
+        "count": listed[0]["floods"] if listed else 0,
+        "share_of_time": performance.share(lasted, minutes),
+        "gravest": [dict(each) for each in listed],
+    }
+
+
+def _repeating(listed: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
+    return {
+        "count": listed[0]["repeating"] if listed else 0,
+        "chattering": listed[0]["chattering"] if listed else 0,
+        "quickest": [dict(each) for each in listed],
+    }
+
+
+def _top_ten(listed: Sequence[Mapping[Any, Any]], of_all: int) -> dict[str, Any]:
+    items = [{**each, "share": performance.share(each["raised"], of_all)} for each in listed]
+    return {"share": performance.share(sum(each["raised"] for each in listed), of_all), "items": items}
+
+
+def _times(measured: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        f"time_until_{name}": {
+            "median_minutes": measured[f"{name}_median"],
+            "p90_minutes": measured[f"{name}_p90"],
+            "count": measured[name],
+            "never": measured[f"not_{name}"],
+        }
+        for name in ("acknowledged", "resolved")
+    }
+
+
+def _stale(listed: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
+    return {"count": listed[0]["stale"] if listed else 0, "oldest": [dict(each) for each in listed]}
 
 
 def acknowledge_alert(

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, status
 from functions import pagination
 from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection
 from functions.access.writes import WriteConnection, WriteRoute
-from functions.alerts import actions, queries
+from functions.alerts import actions, performance, queries
 from functions.alerts.schemas import (
     Alert,
     AlertEntry,
@@ -18,6 +18,7 @@ from functions.alerts.schemas import (
     AlertPosition,
     Comment,
     EntryPosition,
+    Performance,
     Shelf,
     alert_values,
 )
@@ -25,6 +26,7 @@ from functions.alerts.status import AskedStatus
 from functions.application import Now
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
+from functions.readings.schemas import Instant
 from functions.selection import Selection, query_of, selection
 from functions.stations.schemas import Identifier
 from shared_code.alarms import Severity
@@ -69,6 +71,38 @@ def list_alerts(
         limit=limit + 1,
     )
     return pagination.page(rows, limit, item=lambda row: fields.item(alert_values(row)), position=_position)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPerformance:
+    """Which alerts a client wants figures about."""
+
+    start: Annotated[Instant | None, Query(description="Alerts raised at this or later; 30 days unless said.")] = None
+    end: Annotated[Instant | None, Query(description="Alerts raised earlier than this; now unless said.")] = None
+    compressor_id: Annotated[Identifier | None, Query(description="Only alerts of this machine.")] = None
+
+
+# Before `get_alert`, in the order of registration and of names: both match this address.
+@router.get("/performance", operation_id="assess_alerts", responses=responses(401, 403, 422))
+def assess_alerts(
+    caller: CurrentCaller,
+    connection: ReadConnection,
+    now: Now,
+    asked: Annotated[AskedPerformance, Depends(query_of(AskedPerformance))],
+) -> Performance:
+    """Show how well alerts serve those who answer them, beside what ISA-18.2 and EEMUA 191 aim at.
+
+    The period is the last 30 days unless said. It ends no later than now and begins no earlier than the plan keeps
+    alerts; `start` and `end` of the answer say what it came out at.
+    """
+    raised = performance.period(
+        asked.start,
+        asked.end,
+        compressor_id=CompressorId(asked.compressor_id) if asked.compressor_id else None,
+        tier=caller.subscription_tier,
+        now=now,
+    )
+    return Performance.model_validate(actions.assess_alerts(connection, caller.organization_id, raised=raised, now=now))
 
 
 @router.get("/{alert_id}", operation_id="get_alert", responses=responses(401, 403, 404, 422))

@@ -1,6 +1,7 @@
 """Shapes of alerts."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -80,6 +81,140 @@ class Alert(Sparse):
     resolved_by: str | None
     resolved_at: AwareDatetime | None
     resolved_note: str | None
+
+
+class AlertsOfDay(BaseModel):
+    """How many alerts were raised on a UTC day: annunciated, by severity; suppressed; and withdrawn."""
+
+    day: date
+    warning: int
+    critical: int
+    suppressed: int
+    withdrawn: int
+
+
+class PriorityShare(BaseModel):
+    """How many alerts had a priority; null is of those that come from no rule of `config/thresholds.yaml`."""
+
+    priority: Priority | None
+    raised: int
+    share: float
+
+
+class Flood(BaseModel):
+    """A time with more alerts than a person can follow; `peak` is the most that ten minutes had."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    peak: int
+
+
+class Floods(BaseModel):
+    """Floods begin with 10 alerts in 10 minutes and end when 10 minutes have fewer than 5."""
+
+    count: int
+    share_of_time: float
+    gravest: Annotated[list[Flood], Field(description="Up to 50.")]
+
+
+class RepeatingRule(BaseModel):
+    """A machine's rule that was raised three times within a day, at its quickest within `shortest_minutes`."""
+
+    compressor_id: str
+    rule: str
+    raised: int
+    shortest_minutes: float
+
+
+class Repeating(BaseModel):
+    """Rules of machines that were raised three times within a day; `chattering` of them within an hour."""
+
+    count: int
+    chattering: int
+    quickest: Annotated[list[RepeatingRule], Field(description="Up to 50.")]
+
+
+class FrequentRule(BaseModel):
+    """How many alerts came of a machine's rule, and which part of all that is."""
+
+    compressor_id: str
+    rule: str
+    raised: int
+    share: float
+
+
+class TopTen(BaseModel):
+    """The ten rules of machines that most alerts came of, and which part of all they are together."""
+
+    share: float
+    items: list[FrequentRule]
+
+
+class TimeUntil(BaseModel):
+    """How long it took from the raising of alerts: of `count` alerts; with `never` of them it has not happened.
+
+    Null where there is none to measure.
+    """
+
+    median_minutes: float | None
+    p90_minutes: float | None
+    count: int
+    never: int
+
+
+class StaleAlert(BaseModel):
+    """An alert that has stood for more than a day."""
+
+    alert_id: UUID
+    compressor_id: str
+    rule: str
+    alert_timestamp: AwareDatetime
+
+
+class Stale(BaseModel):
+    """Alerts that stand now, neither shelved nor suppressed, and were raised more than 24 hours ago."""
+
+    count: int
+    oldest: Annotated[list[StaleAlert], Field(description="Up to 50.")]
+
+
+class PerformanceTargets(BaseModel):
+    """What ISA-18.2 and EEMUA 191 call very likely acceptable, for the alerts that one operator answers."""
+
+    per_day: float
+    per_hour: float
+    flood_share: float
+    chattering: int
+    stale: int
+    top_ten_share: float
+    low: float
+    medium: float
+    high: float
+
+
+class Performance(BaseModel):
+    """How well alerts serve those who answer them.
+
+    All figures are of annunciated alerts, which are neither suppressed nor withdrawn, unless they say otherwise; those
+    of `stale` are of now, whatever the period. What Altaviz acknowledged by itself nobody has acknowledged.
+    """
+
+    start: AwareDatetime
+    end: AwareDatetime
+    annunciated: int
+    suppressed: int
+    withdrawn: int
+    per_day: float
+    per_hour: float
+    days: list[AlertsOfDay]
+    priorities: list[PriorityShare]
+    floods: Floods
+    repeating: Repeating
+    top_ten: TopTen
+    time_until_acknowledged: TimeUntil
+    time_until_resolved: TimeUntil
+    stale: Stale
+    targets: PerformanceTargets
 
 
 class AlertPosition(Position):
