@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl_job.alarm_rules import MINUTE_US, TOO_MANY, Episode, Readings, is_suppressed, judge, rate_per_hour
+from shared_code.alarm_rules import MINUTE_US, TOO_MANY, Episode, Readings, is_suppressed, judge, rate_per_hour
 from shared_code.thresholds import thresholds
 
 LIMITS = thresholds()
