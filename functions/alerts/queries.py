@@ -1,6 +1,6 @@
 """SQL of alerts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -29,8 +29,9 @@ from sqlalchemy import (
 
 from functions.alerts.status import AskedStatus
 from shared_code.alarms import Severity
-from shared_code.database.tables import alert_history, audit_log
+from shared_code.database.tables import alert_history, audit_log, machine_contacts, maintenance_events
 from shared_code.database.tables.access import ALTAVIZ
+from shared_code.database.tables.fleet import MaintenanceType
 from shared_code.database.tables.metadata import INSTANT
 from shared_code.database.transactions import Read, Write
 from shared_code.identifiers import CompressorId, OrganizationId
@@ -351,6 +352,44 @@ def list_stale(
     )
     if compressor_id is not None:
         query = query.where(_ALERT.compressor_id == compressor_id)
+    return connection.execute(query).mappings().all()
+
+
+def find_last_contact(
+    connection: Read, organization_id: OrganizationId, compressor_ids: Collection[CompressorId] | None
+) -> datetime | None:
+    """Return when any of these machines, of all where it is None, was last heard; None where none ever was."""
+    contact = machine_contacts.c
+    query = select(func.max(contact.last_reading_at)).where(contact.organization_id == organization_id)
+    if compressor_ids is not None:
+        query = query.where(contact.compressor_id.in_(compressor_ids))
+    return connection.execute(query).scalar_one()
+
+
+def list_failures(
+    connection: Read,
+    organization_id: OrganizationId,
+    compressor_ids: Collection[CompressorId] | None,
+    *,
+    start: datetime,
+    end: datetime,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Return breakdowns of these machines, of all where it is None, from `start` on, before `end`, the newest first."""
+    event = maintenance_events.c
+    query = (
+        select(event.compressor_id, event.event_date)
+        .where(
+            event.organization_id == organization_id,
+            event.event_date >= start,
+            event.event_date < end,
+            event.event_type == MaintenanceType.FAILURE,
+        )
+        .order_by(event.event_date.desc(), event.event_id.desc())
+        .limit(limit)
+    )
+    if compressor_ids is not None:
+        query = query.where(event.compressor_id.in_(compressor_ids))
     return connection.execute(query).mappings().all()
 
 

@@ -60,6 +60,11 @@ def made_possible(case: Case) -> None:
             body["station_id"] = f"S-{uuid4()}"
         if case.operation.path.endswith("/shelve"):
             body["until"] = (NOW + timedelta(days=1)).isoformat()
+        if case.operation.path.endswith("/backtest"):
+            body["rule"] = "vibration_high"
+            body["changes"] = {name: value for name, value in body["changes"].items() if name.endswith("minutes")}
+            for name in ("start", "end", "compressor_ids"):
+                body.pop(name, None)
         if case.operation.path.endswith("/maintenance"):
             body |= {"compressor_id": A_MACHINE, "event_date": NOW.isoformat()}
             body |= {"cost_usd": round(body["cost_usd"], 2)} if body.get("cost_usd") else {}

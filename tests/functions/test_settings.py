@@ -13,6 +13,7 @@ NAMES = (
     "SESSION_SECRET",
     "DEV_CREDENTIALS_ENABLED",
     "DEV_CREDENTIALS_ALLOW_LIST",
+    "ALTAVIZ_LAKE",
     "ALTAVIZ_LANDING",
     "ALTAVIZ_REQUESTS_PER_MINUTE",
     "ALTAVIZ_REQUESTS_COUNTED_IN",
@@ -77,6 +78,7 @@ def test_development_credentials_are_refused_outside_development(
     monkeypatch.setenv("DEV_CREDENTIALS_ENABLED", "true")
     monkeypatch.setenv("DB_HOST", "db.example")
     monkeypatch.setenv("SESSION_SECRET", "x" * 32)
+    monkeypatch.setenv("ALTAVIZ_LAKE", "abfss://lake@account.dfs.core.windows.net")
     monkeypatch.setenv("ALTAVIZ_LANDING", "abfss://lake@account.dfs.core.windows.net/landing")
 
     with pytest.raises(SettingsError) as refused:
@@ -92,8 +94,8 @@ def test_all_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(SettingsError) as refused:
         read_settings(home=tmp_path)
 
-    names = ("DEV_CREDENTIALS_ENABLED", "ALTAVIZ_PUBLIC_URL", "DB_HOST", "SESSION_SECRET", "ALTAVIZ_LANDING")
-    assert all(name in str(refused.value) for name in names)
+    names = ("DEV_CREDENTIALS_ENABLED", "ALTAVIZ_PUBLIC_URL", "DB_HOST", "SESSION_SECRET", "ALTAVIZ_LAKE")
+    assert all(name in str(refused.value) for name in (*names, "ALTAVIZ_LANDING"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -236,3 +238,14 @@ def test_a_wrong_limit_or_origin_is_named(
 
     with pytest.raises(SettingsError, match=name.lower()):
         read_settings(home=tmp_path)
+
+
+def test_the_lake_is_a_folder_or_in_azure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert not read_settings(home=tmp_path).lake.in_azure
+    monkeypatch.setenv("ALTAVIZ_LAKE", "abfss://lake@account.dfs.core.windows.net/lake")
+    assert read_settings(home=tmp_path).lake.in_azure
+    monkeypatch.setenv("ALTAVIZ_LAKE", "s3://canary/lake")
+
+    with pytest.raises(SettingsError, match=r"altaviz_lake: .*must be a folder, or like abfss") as refused:
+        read_settings(home=tmp_path)
+    assert "canary" not in str(refused.value)
