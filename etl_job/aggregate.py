@@ -20,24 +20,11 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
-from etl_job import quality
-from etl_job.arrays import (
-    DAY_US,
-    HOUR_US,
-    INSTANT,
-    Floats,
-    Groups,
-    Integers,
-    arrow_schema,
-    codes,
-    floats,
-    integers,
-    or_null,
-)
+from etl_job.arrays import INSTANT, Groups, arrow_schema, or_null
 from etl_job.delta_tables import CHANNELS, PARTIALS_SCHEMA
-from shared_code.readings import COMPRESSOR, ORGANIZATION, SENSOR_FIELDS, TIMESTAMP
+from shared_code.arrays import DAY_US, HOUR_US, Floats, Integers, codes, floats, integers
+from shared_code.readings import COMPRESSOR, DIFFERENTIAL, ORGANIZATION, SENSOR_FIELDS, STUCK, TIMESTAMP
 
-DIFFERENTIAL: Final = "pressure_differential"
 SUMMED: Final = ("suspect_readings", "clock_readings", "received_values", "usable_values")
 
 
@@ -77,7 +64,7 @@ def usable_value(field: str) -> Column:
     failures look.
     """
     flag = f.col(f"{field}_flag")
-    return f.when((flag.isNull() | (flag == quality.STUCK)) & f.col("clock_flag").isNull(), f.col(field))
+    return f.when((flag.isNull() | (flag == STUCK)) & f.col("clock_flag").isNull(), f.col(field))
 
 
 def hourly(readings: pa.Table, batch_id: str) -> pa.Table:

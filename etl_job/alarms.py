@@ -16,17 +16,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql.types import BooleanType, DoubleType, StringType, StructField, StructType, TimestampType
 
-from etl_job import alarm_rules
-from etl_job.aggregate import DIFFERENTIAL, usable_value
-from etl_job.alarm_rules import Episode, Readings
-from etl_job.arrays import INSTANT, arrow_schema, codes, floats, integers
+from etl_job.aggregate import usable_value
+from etl_job.arrays import INSTANT, arrow_schema
 from etl_job.delta_tables import ALARMS_SCHEMA
+from shared_code import alarm_rules
+from shared_code.alarm_rules import Episode, Readings
 from shared_code.alarms import AlertType, Severity
+from shared_code.arrays import codes, floats, integers
 from shared_code.readings import COMPRESSOR, ORGANIZATION, SENSOR_FIELDS, TIMESTAMP
 from shared_code.settings import EARLIEST
 from shared_code.thresholds import Side, Thresholds
 
-RATE: Final = "temp_rate_of_change"
 MACHINE: Final = [ORGANIZATION, COMPRESSOR]
 OF_EPISODES: Final = tuple(name for name in ALARMS_SCHEMA.names if name not in {*MACHINE, "batch_id"})
 INSTANTS: Final = frozenset(field.name for field in ALARMS_SCHEMA if isinstance(field.dataType, TimestampType))
@@ -129,9 +129,8 @@ def judged(rows: pa.Table, limits: Thresholds, batch_id: str) -> pa.Table:
     reads = reads[np.lexsort((at, machine[reads]))]
     taken = rows.take(pa.array(reads))
     of, at = machine[reads], integers(taken.column(TIMESTAMP))
-    channels = {field: floats(taken.column(field)) for field in SENSOR_FIELDS}
-    channels[DIFFERENTIAL] = channels["discharge_pressure_psi"] - channels["suction_pressure_psi"]
-    channels[RATE] = alarm_rules.rate_per_hour(of, at, channels["discharge_temp_f"], limits.alarms.rate_minutes)
+    sensors = {field: floats(taken.column(field)) for field in SENSOR_FIELDS}
+    channels = alarm_rules.with_derived(of, at, sensors, limits)
     known = _episodes(rows, machine)
     found = alarm_rules.judge(Readings(of, at, channels, integers(machines.column("since"))), limits, known)
     there = {(episode.machine, episode.rule, episode.raised_at) for episode in found}

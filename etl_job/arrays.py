@@ -1,4 +1,4 @@
-"""Arrow columns as numpy arrays, and the runs of equal keys in sorted ones."""
+"""Arrow columns as numpy arrays and back, and the runs of equal keys in sorted ones; see `shared_code.arrays`."""
 
 # Arrow's stubs leave its arrays untyped:
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -14,12 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql.types import StructType
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Booleans = npt.NDArray[np.bool_]
+from shared_code.arrays import Booleans, Floats, Integers
 
-HOUR_US: Final = 3_600_000_000
-DAY_US: Final = 24 * HOUR_US
 INSTANT: Final = pa.timestamp("us", tz="UTC")
 
 
@@ -73,18 +69,6 @@ class Groups:
         return np.maximum.reduceat(values, self.first) if len(self) else values
 
 
-def floats(column: pa.ChunkedArray) -> Floats:
-    """Return a column as floats, NULL as NaN; microseconds of an instant are exact in a float64."""
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.int64())
-    return column.to_numpy().astype(np.float64, copy=False)
-
-
-def integers(column: pa.ChunkedArray) -> Integers:
-    """Return a column without NULL as integers; an instant in its own unit."""
-    return column.cast(pa.int64()).to_numpy()
-
-
 def booleans(column: pa.ChunkedArray) -> Booleans:
     """Return a column as booleans, NULL as false."""
     return pc.fill_null(column, False).to_numpy()  # noqa: FBT003 - Arrow's signature
@@ -95,15 +79,6 @@ def nulls(column: pa.ChunkedArray) -> Booleans:
     if not column.null_count:
         return np.zeros(len(column), dtype=bool)
     return pc.is_null(column).to_numpy()
-
-
-def codes(*columns: pa.ChunkedArray) -> Integers:
-    """Return a number for each row, the same where all columns are the same."""
-    combined = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        encoded = column.combine_chunks().dictionary_encode()
-        combined = combined * len(encoded.dictionary) + encoded.indices.to_numpy()
-    return combined
 
 
 def ranks(column: pa.ChunkedArray) -> Integers:

@@ -23,9 +23,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from etl_job import quality
-from etl_job.arrays import Booleans, Groups, booleans, codes, floats, integers, named, nulls, ranks
+from etl_job.arrays import Groups, booleans, named, nulls, ranks
 from etl_job.delta_tables import JUDGED_SCHEMA, SILVER_SCHEMA
 from etl_job.extent import Extent
+from shared_code.arrays import Booleans, codes, floats, integers
 from shared_code.readings import COMPRESSOR, OPERATING_HOURS, ORGANIZATION, SENSOR_FIELDS, TIMESTAMP
 from shared_code.thresholds import Thresholds
 

@@ -16,11 +16,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from etl_job.arrays import DAY_US, HOUR_US, Booleans, Floats, Groups, Integers
+from etl_job.arrays import Groups
+from shared_code.arrays import DAY_US, HOUR_US, Booleans, Floats, Integers
+from shared_code.readings import STUCK
 from shared_code.thresholds import QualityLimits, SensorLimits, Thresholds
 
 NOT_A_NUMBER: Final = "not_a_number"
-STUCK: Final = "stuck"
 VALUE_FLAGS: Final = (NOT_A_NUMBER, "missing", "not_finite", "implausible", STUCK, "spike")
 """What may be wrong with a value, the first that holds; a flag is a place in this list, or NO_FLAG."""
 NO_FLAG: Final = -1

@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
-from etl_job.arrays import DAY_US, HOUR_US, INSTANT, Floats, Integers, arrow_schema, codes, floats, integers, or_null
+from etl_job.arrays import INSTANT, arrow_schema, or_null
 from etl_job.delta_tables import AGGREGATES_SCHEMA
+from shared_code.arrays import DAY_US, HOUR_US, Floats, Integers, codes, floats, integers
 from shared_code.readings import COMPRESSOR, ORGANIZATION
 
 PartT = TypeVar("PartT")

@@ -27,6 +27,7 @@ from shared_code.settings import ROOT
 
 VERSIONED: Final = frozenset(
     {
+        "describe_alert_rules",
         "export_readings",
         "get_alert",
         "get_compressor",

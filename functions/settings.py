@@ -139,20 +139,35 @@ class PlaceInAzure(NamedTuple):
     folder: str
 
 
+def _folder_or_abfss(value: str) -> str:
+    if "://" in value and not _ABFSS.fullmatch(value):
+        raise ValueError("must be a folder, or like abfss://container@account.dfs.core.windows.net/folder")
+    return value
+
+
+FolderOrAbfss = Annotated[str, AfterValidator(_folder_or_abfss)]
+
+
+class LakeSettings(BaseSettings):
+    """Where the job keeps its lake, of which the API reads Silver."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    altaviz_lake: FolderOrAbfss = str(HOME / "demo" / "lake")
+
+    @property
+    def in_azure(self) -> bool:
+        """Whether it is at an abfss:// address, and no folder of this machine."""
+        return _ABFSS.fullmatch(self.altaviz_lake) is not None
+
+
 class LandingSettings(BaseSettings):
     """Where readings that arrive by request are put for the Spark job."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    altaviz_landing: str = str(HOME / "demo" / "landing")
+    altaviz_landing: FolderOrAbfss = str(HOME / "demo" / "landing")
     altaviz_landing_connection_string: SecretStr | None = None
-
-    @field_validator("altaviz_landing")
-    @classmethod
-    def _folder_or_abfss(cls, value: str) -> str:
-        if "://" in value and not _ABFSS.fullmatch(value):
-            raise ValueError("must be a folder, or like abfss://container@account.dfs.core.windows.net/folder")
-        return value
 
     @property
     def in_azure(self) -> PlaceInAzure | None:
@@ -250,6 +265,7 @@ class Settings:
     session_key: str = field(repr=False)
     mail: MailSettings = field(default_factory=MailSettings)
     landing: LandingSettings = field(default_factory=LandingSettings)
+    lake: LakeSettings = field(default_factory=LakeSettings)
     job: JobSettings = field(default_factory=JobSettings)
     edge: EdgeSettings = field(default_factory=EdgeSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
@@ -269,6 +285,7 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
     database = _attempt(DatabaseSettings, complaints)
     mail = _attempt(MailSettings, complaints)
     landing = _attempt(LandingSettings, complaints)
+    lake = _attempt(LakeSettings, complaints)
     job = _attempt(JobSettings, complaints)
     edge = _attempt(EdgeSettings, complaints)
     cache = _attempt(CacheSettings, complaints)
@@ -278,19 +295,18 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
         complaints += _contradictions(access, database)
     if access is not None and mail is not None:
         complaints += _mail_contradictions(access, mail)
-    if access is not None and landing is not None:
-        complaints += _landing_contradictions(access, landing)
+    if access is not None and landing is not None and lake is not None:
+        complaints += _place_contradictions(access, landing, lake)
     if access is not None and cache is not None:
         complaints += _cache_contradictions(access, cache)
     if access is not None and notifications is not None:
         complaints += _notification_contradictions(access, notifications)
-    if not (access and database and mail and landing and job and edge and cache and workflows and notifications):
+    if complaints or not (
+        access and database and mail and landing and lake and job and edge and cache and workflows and notifications
+    ):
         raise SettingsError("; ".join(complaints))
-    if complaints:
-        raise SettingsError("; ".join(complaints))
-    return Settings(
-        access, database, _session_key(access, home), mail, landing, job, edge, cache, workflows, notifications
-    )
+    key = _session_key(access, home)
+    return Settings(access, database, key, mail, landing, lake, job, edge, cache, workflows, notifications)
 
 
 def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) -> SettingsT | None:
@@ -333,11 +349,16 @@ def _mail_contradictions(access: AccessSettings, mail: MailSettings) -> list[str
     return found
 
 
-def _landing_contradictions(access: AccessSettings, landing: LandingSettings) -> list[str]:
+def _place_contradictions(access: AccessSettings, landing: LandingSettings, lake: LakeSettings) -> list[str]:
     environment = access.altaviz_environment
-    if environment == "development" or landing.in_azure is not None:
+    if environment == "development":
         return []
-    return [f"ALTAVIZ_LANDING must be an abfss:// address where ALTAVIZ_ENVIRONMENT is {environment}"]
+    in_azure = {"ALTAVIZ_LANDING": landing.in_azure is not None, "ALTAVIZ_LAKE": lake.in_azure}
+    return [
+        f"{name} must be an abfss:// address where ALTAVIZ_ENVIRONMENT is {environment}"
+        for name, there in in_azure.items()
+        if not there
+    ]
 
 
 def _cache_contradictions(access: AccessSettings, cache: CacheSettings) -> list[str]:

@@ -20,6 +20,13 @@ SENSORS: Final = (
     Sensor("horsepower_consumption", "HP"),
     Sensor("gas_flow_mcf", "Mcf/day"),
 )
+DIFFERENTIAL: Final = "pressure_differential"
+"""Discharge pressure less suction pressure, PSI; derived."""
+TEMPERATURE_RATE: Final = "temp_rate_of_change"
+"""How fast the discharge temperature rises, deg F/h; derived."""
+STUCK: Final = "stuck"
+"""The one flag whose value statistics and alarms use all the same: a sensor held at the end of its range is how the
+worst failures look. Values with another flag, and all those of a reading whose clock is in doubt, they leave out."""
 SENSOR_FIELDS: Final = tuple(sensor.field for sensor in SENSORS)
 
 ORGANIZATION: Final = "organization_id"

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared_code.errors import SettingsError
+from shared_code.errors import InvalidError, SettingsError
 from shared_code.readings import SENSOR_FIELDS, SENSORS
 from shared_code.settings import CONFIG
 
@@ -75,6 +75,14 @@ class Priority(StrEnum):
     HIGH = "high"
 
 
+Value = Annotated[float, Field(allow_inf_nan=False)]
+Deadband = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Together they keep an alarm that comes and goes from being raised more than twice an hour. What an alarm is depends on
+# readings no farther back than a day, so that late ones can be seen to.
+OnDelay = Annotated[float, Field(ge=0, le=360)]
+OffDelay = Annotated[float, Field(ge=30, le=720)]
+
+
 class AlarmRule(BaseModel):
     """When an alarm is raised and when it is over, in the channel's unit and minutes, and what it means."""
 
@@ -83,16 +91,36 @@ class AlarmRule(BaseModel):
     channel: str
     words: str = Field(description="what the channel is called in a sentence")
     side: Side
-    deadband: float = Field(ge=0)
-    # Together they keep an alarm that comes and goes from being raised more than twice an hour. What an alarm is
-    # depends on readings no farther back than a day, so that late ones can be seen to.
-    on_delay_minutes: float = Field(ge=0, le=360)
-    off_delay_minutes: float = Field(ge=30, le=720)
+    # Of this rule alone; without them they are the channel's.
+    warning_limit: Value | None = None
+    critical_limit: Value | None = None
+    deadband: Deadband
+    on_delay_minutes: OnDelay
+    off_delay_minutes: OffDelay
     latch: bool
     priority: Priority
     consequence: str
     action: str
     inhibited_by: tuple[str, ...] = ()
+
+
+class RuleChanges(BaseModel):
+    """What is wanted of a rule otherwise than `config/thresholds.yaml` says; what is null stays as it is there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    warning_limit: Annotated[Value | None, Field(description="In the unit of the rule.", examples=[7])] = None
+    critical_limit: Annotated[Value | None, Field(description="In the unit of the rule.", examples=[9])] = None
+    deadband: Annotated[
+        Deadband | None,
+        Field(description="How far within the limit a value is healthy again, in the same unit.", examples=[1]),
+    ] = None
+    on_delay_minutes: Annotated[
+        OnDelay | None, Field(description="How long beyond the limit raises an alert.", examples=[30])
+    ] = None
+    off_delay_minutes: Annotated[
+        OffDelay | None, Field(description="How long healthy again ends it.", examples=[60])
+    ] = None
 
 
 class AlarmRules(BaseModel):
@@ -123,14 +151,51 @@ class Thresholds(BaseModel):
         limits = self.sensors.get(rule.channel) or self.derived[rule.channel]
         above = rule.side is Side.ABOVE
         warning = limits.warning_above if above else limits.warning_below
+        critical = limits.critical_above if above else limits.critical_below
         if warning is None:
             raise ValueError(f"{rule.channel} has no limit {rule.side} which values are a warning")
-        return warning, limits.critical_above if above else limits.critical_below
+        return (
+            warning if rule.warning_limit is None else rule.warning_limit,
+            critical if rule.critical_limit is None else rule.critical_limit,
+        )
 
     def unit_of(self, rule: AlarmRule) -> str:
         """Return the unit of a rule's channel."""
         units = {sensor.field: sensor.unit for sensor in SENSORS}
         return units.get(rule.channel) or self.derived[rule.channel].unit or ""
+
+    def changed(self, name: str, changes: RuleChanges) -> "Thresholds":
+        """Return the limits with one rule changed.
+
+        Raises:
+            InvalidError: the rule could not tell of anything, or an alarm of it would never be over; names the field.
+        """
+        rule = self.alarms.rules[name].model_copy(update=changes.model_dump(exclude_none=True))
+        self._refuse(rule, changes)
+        rules = {**self.alarms.rules, name: rule}
+        return self.model_copy(update={"alarms": self.alarms.model_copy(update={"rules": rules})})
+
+    def _refuse(self, rule: AlarmRule, changes: RuleChanges) -> None:
+        warning, critical = self.limits_of(rule)
+        sign = 1 if rule.side is Side.ABOVE else -1
+        if critical is not None and sign * critical <= sign * warning:
+            field = "warning_limit" if changes.critical_limit is None else "critical_limit"
+            raise InvalidError(
+                f"the critical limit, {critical:g}, must lie {rule.side} the warning limit, {warning:g}",
+                field=field,
+            )
+        sensor = self.sensors.get(rule.channel)
+        if sensor is None:
+            return
+        lowest, highest = sensor.plausible
+        healthy = warning - sign * rule.deadband
+        for field, value in (("warning_limit", warning), ("critical_limit", critical), ("deadband", healthy)):
+            if value is not None and not lowest <= value <= highest:
+                raise InvalidError(
+                    f"no working sensor says {value:g}: it is from {lowest:g} to {highest:g} {self.unit_of(rule)}"
+                    + (", so an alert would never be over" if field == "deadband" else ""),
+                    field=field,
+                )
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:

@@ -30,6 +30,8 @@ from tests.seams.functions_host import Answer, FunctionsHost
 EXPECTED = {
     "accept_invitation": ("POST", "/api/invitations/accept"),
     "acknowledge_alert": ("POST", "/api/alerts/{alert_id}/acknowledge"),
+    "assess_alerts": ("GET", "/api/alerts/performance"),
+    "backtest_alert_rule": ("POST", "/api/alerts/rules/backtest"),
     "begin_entra_sign_in": ("GET", "/api/auth/entra"),
     "change_member_role": ("PATCH", "/api/organization/members/{user_id}"),
     "check_alive": ("GET", "/api/health"),
@@ -40,6 +42,7 @@ EXPECTED = {
     "create_compressor": ("POST", "/api/compressors"),
     "create_invitation": ("POST", "/api/organization/invitations"),
     "create_station": ("POST", "/api/stations"),
+    "describe_alert_rules": ("GET", "/api/alerts/rules"),
     "export_readings": ("GET", "/api/compressors/{compressor_id}/readings/export"),
     "get_alert": ("GET", "/api/alerts/{alert_id}"),
     "get_compressor": ("GET", "/api/compressors/{compressor_id}"),
@@ -95,6 +98,7 @@ EXPECTED = {
 TIMERS = {*(each.value for each in Workflow), "tell_people"}
 WANT_A_BODY = {
     "accept_invitation",
+    "backtest_alert_rule",
     "change_member_role",
     "comment_on_alert",
     "create_api_key",
@@ -233,7 +237,7 @@ def test_a_start_without_its_settings_names_them_where_operations_look(
 def test_starting_loads_nothing_that_few_requests_need() -> None:
     program = (
         "import sys; import functions.host; "
-        "print(*{'pyarrow', 'numpy', 'pandas', 'azure.storage', 'azure.identity'} & set(sys.modules))"
+        "print(*{'pyarrow', 'numpy', 'pandas', 'deltalake', 'azure.storage', 'azure.identity'} & set(sys.modules))"
     )
 
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own program

@@ -49,6 +49,7 @@ def test_the_house_keeps_its_contracts(copy: Path) -> None:
         ("shared_code/errors.py", "import simulator.fleet", "The three programs meet only in data BROKEN"),
         ("shared_code/readings.py", "import pyspark", "Spark stays in the job BROKEN"),
         ("functions/pagination.py", "from delta.tables import DeltaTable", "Spark stays in the job BROKEN"),
+        ("functions/fleet/actions.py", "import deltalake", "one of them reads the lake BROKEN"),
     ],
 )
 def test_an_import_across_a_border_is_noticed(copy: Path, module: str, line: str, broken: str) -> None:

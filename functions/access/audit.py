@@ -8,7 +8,7 @@ from uuid import uuid4
 from functions.access import queries
 from functions.access.keys import Key
 from functions.access.sessions import Session
-from shared_code.database.tables.access import ActorKind
+from shared_code.database.tables.access import ALTAVIZ, ActorKind
 from shared_code.database.transactions import Write
 from shared_code.identifiers import OrganizationId
 
@@ -45,7 +45,7 @@ def record(
         details: what the entry's reader cannot look up any more, such as what was before. No secrets.
     """
     if by is None:
-        kind, identifier, name = ActorKind.SYSTEM, None, "Altaviz"
+        kind, identifier, name = ActorKind.SYSTEM, None, ALTAVIZ
     elif isinstance(by, Key):
         kind, identifier, name = ActorKind.API_KEY, by.id, by.name
     else:

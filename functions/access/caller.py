@@ -245,6 +245,11 @@ async def open_read(entered: CurrentlyEntered) -> Read:
     return Read(entered.connection)
 
 
+def open_question(entered: CurrentlyEntered) -> Read:
+    """Return the transaction of a request that asks by POST and changes nothing, to read in."""
+    return transactions.only_read(Write(entered.connection))
+
+
 async def open_session_write(entered: CurrentlyEntered) -> Write:
     """Return the request's transaction, for what ends the session that it came with.
 
@@ -255,6 +260,7 @@ async def open_session_write(entered: CurrentlyEntered) -> Write:
 
 
 ReadConnection = Annotated[Read, Depends(open_read)]
+QuestionConnection = Annotated[Read, Depends(open_question)]
 SessionWriteConnection = Annotated[Write, Depends(open_session_write)]
 
 

@@ -66,7 +66,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "update_station": ADMINS,
     # What happens to machines, and what is done about it.
     "acknowledge_alert": OPERATORS,
+    "assess_alerts": READERS,
+    "backtest_alert_rule": OPERATORS,
     "comment_on_alert": OPERATORS,
+    "describe_alert_rules": READERS,
     "get_alert": READERS,
     "list_alert_history": READERS,
     "list_alerts": READERS,

@@ -1,6 +1,6 @@
 """Alerts over HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,23 +8,28 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, status
 
 from functions import pagination
-from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, ReadConnection
+from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, QuestionConnection, ReadConnection
 from functions.access.writes import WriteConnection, WriteRoute
-from functions.alerts import actions, queries
+from functions.alerts import actions, performance, queries
 from functions.alerts.schemas import (
     Alert,
     AlertEntry,
     AlertNote,
     AlertPosition,
+    AlertRules,
+    Backtested,
+    BacktestRequest,
     Comment,
     EntryPosition,
+    Performance,
     Shelf,
     alert_values,
 )
 from functions.alerts.status import AskedStatus
-from functions.application import Now
+from functions.application import CurrentApplication, Now
 from functions.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
 from functions.problems import responses
+from functions.readings.schemas import Instant
 from functions.selection import Selection, query_of, selection
 from functions.stations.schemas import Identifier
 from shared_code.alarms import Severity
@@ -69,6 +74,85 @@ def list_alerts(
         limit=limit + 1,
     )
     return pagination.page(rows, limit, item=lambda row: fields.item(alert_values(row)), position=_position)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPerformance:
+    """Which alerts a client wants figures about."""
+
+    start: Annotated[Instant | None, Query(description="Alerts raised at this or later; 30 days unless said.")] = None
+    end: Annotated[Instant | None, Query(description="Alerts raised earlier than this; now unless said.")] = None
+    compressor_id: Annotated[Identifier | None, Query(description="Only alerts of this machine.")] = None
+
+
+# Before `get_alert`, in the order of registration and of names: both match this address.
+@router.get("/performance", operation_id="assess_alerts", responses=responses(401, 403, 422))
+def assess_alerts(
+    caller: CurrentCaller,
+    connection: ReadConnection,
+    now: Now,
+    asked: Annotated[AskedPerformance, Depends(query_of(AskedPerformance))],
+) -> Performance:
+    """Show how well alerts serve those who answer them, beside what ISA-18.2 and EEMUA 191 aim at.
+
+    The period is the last 30 days unless said. It ends no later than now and begins no earlier than the plan keeps
+    alerts; `start` and `end` of the answer say what it came out at.
+    """
+    raised = performance.period(
+        asked.start,
+        asked.end,
+        compressor_id=CompressorId(asked.compressor_id) if asked.compressor_id else None,
+        tier=caller.subscription_tier,
+        now=now,
+    )
+    return Performance.model_validate(actions.assess_alerts(connection, caller.organization_id, raised=raised, now=now))
+
+
+# Likewise.
+@router.get("/rules", operation_id="describe_alert_rules", responses=responses(401, 403))
+def describe_alert_rules(caller: CurrentCaller) -> AlertRules:
+    """Show by which rules alerts are raised: limits, delays, and what each means and asks for."""
+    del caller
+    return AlertRules.model_validate(actions.describe_rules())
+
+
+async def turn() -> AsyncIterator[None]:
+    """Return when it is a request's turn: readings by the million take room, and time that others wait for."""
+    yield
+
+
+@router.post("/rules/backtest", operation_id="backtest_alert_rule", responses=responses(401, 403, 409, 422, 503))
+def backtest_alert_rule(
+    turn: Annotated[None, Depends(turn, scope="function", max_concurrency=2)],
+    session: CurrentSession,
+    connection: QuestionConnection,
+    application: CurrentApplication,
+    now: Now,
+    body: BacktestRequest,
+) -> Backtested:
+    """Run a changed rule over the organization's readings of the past, and show what it would have raised.
+
+    By the same engine as the job's, with all other rules as they are. Nothing changes. Up to 90 days and 1,000,000
+    readings, no further back than the plan keeps them.
+    """
+    del turn
+    machines = body.compressor_ids
+    asked = actions.Backtest(
+        rule=body.rule,
+        changes=body.changes,
+        start=body.start,
+        end=body.end,
+        compressor_ids=None if machines is None else frozenset(map(CompressorId, machines)),
+    )
+    answer = actions.backtest_rule(
+        connection,
+        session.organization_id,
+        asked=asked,
+        lake=application.settings.lake,
+        tier=session.subscription_tier,
+        now=now,
+    )
+    return Backtested.model_validate(answer)
 
 
 @router.get("/{alert_id}", operation_id="get_alert", responses=responses(401, 403, 404, 422))

@@ -57,7 +57,7 @@ from shared_code.database.tables import (
     workflow_runs,
     workflow_settings,
 )
-from shared_code.database.tables.access import ActorKind
+from shared_code.database.tables.access import ALTAVIZ, ActorKind
 from shared_code.database.tables.metadata import INSTANT
 from shared_code.database.tables.notifications import DeliveryState
 from shared_code.database.tables.organizations import Tier
@@ -71,8 +71,6 @@ Columns = Any
 Acting = Write | Everywhere
 """A transaction of one organization, or of all."""
 
-ALTAVIZ: Final = "Altaviz"
-"""Who acts where nobody does."""
 SILENT: Final = "silent"
 STATION_SILENT: Final = "station_silent"
 LEAST_OF_A_STATION: Final = 2

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import update
 
 from etl_job import batch, pipeline
-from etl_job.alarm_rules import MINUTE_US, Episode
 from etl_job.alarms import message
 from etl_job.delta_tables import ALARMS
+from shared_code.alarm_rules import MINUTE_US, Episode
 from shared_code.database import transactions
 from shared_code.database.tables import alert_history
 from shared_code.thresholds import thresholds

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from etl_job import quality
-from etl_job.arrays import Booleans, Floats, Integers
+from shared_code.arrays import Booleans, Floats, Integers
 from shared_code.readings import SENSOR_FIELDS
 from shared_code.thresholds import thresholds
 from tests.factories.landing import HOUR, MINUTE, MONDAY, NORMAL

@@ -14,11 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from etl_job.delta_tables import AGGREGATES, QUARANTINE, SILVER
+from etl_job.delta_tables import AGGREGATES, ALARMS, QUARANTINE, SILVER
 from etl_job.summary import Summary
+from functions.alerts.actions import Backtest, backtest_rule
+from functions.settings import LakeSettings
+from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import alert_history
+from shared_code.database.tables.organizations import Tier
+from shared_code.identifiers import OrganizationId
 from shared_code.readings import SENSOR_FIELDS
+from shared_code.thresholds import RuleChanges, thresholds
 from tests.etl_job.customer import Customer, an_organization
 from tests.etl_job.recomputation import assert_same_windows, recomputed
 from tests.factories.landing import HOUR, MINUTE, MONDAY
@@ -111,6 +117,61 @@ def test_every_breakdown_is_told_in_time_and_healthy_machines_raise_nothing(week
     assert failure["COMP-003"] - first["COMP-003"] > DAY
     assert len({(alert["compressor_id"], alert["rule"]) for alert in alerts}) == len(alerts)
     assert week.summary.alerts_published == len(alerts) < 10
+
+
+OF_AN_EPISODE = (
+    "compressor_id",
+    "onset_at",
+    "alert_timestamp",
+    "severity",
+    "critical_at",
+    "peak_value",
+    "peak_at",
+    "latest_at",
+    "cleared_at",
+    "suppressed_by",
+)
+
+
+def backtested(week: Week, rule: str, **changes: float) -> dict[str, Any]:
+    """Back-test a rule over the week, as the API does."""
+    organization_id = OrganizationId(week.customer.organization_id)
+    asked = Backtest(rule, RuleChanges.model_validate(changes), start=MONDAY, end=None, compressor_ids=None)
+    lake = LakeSettings(altaviz_lake=str(week.customer.folder / "lake"))
+    with transactions.read(week.customer.database, organization_id) as connection:
+        return dict(
+            backtest_rule(
+                connection, organization_id, asked=asked, lake=lake, tier=Tier.ENTERPRISE, now=MONDAY + 8 * DAY
+            )
+        )
+
+
+def test_a_backtest_tells_what_the_job_told(week: Week) -> None:
+    silver = week.customer.table(SILVER)
+    found: list[tuple[Any, ...]] = []
+    for rule in thresholds().alarms.rules:
+        tested = backtested(week, rule)
+        assert tested["as_it_is"]["episodes"] == tested["as_it_would_be"]["episodes"]
+        assert (tested["gained"], tested["lost"]) == ([], [])
+        assert (tested["readings"], tested["machines"]) == (len(silver), len({row["compressor_id"] for row in silver}))
+        found += [(rule, *(each[name] for name in OF_AN_EPISODE)) for each in tested["as_it_is"]["episodes"]]
+
+    alerts = week.customer.in_sql(alert_history)
+    assert len(found) == len(week.customer.table(ALARMS)) > 3
+    assert sorted(found, key=str) == sorted(
+        ((alert["rule"], *(alert[name] for name in OF_AN_EPISODE)) for alert in alerts), key=str
+    )
+
+
+def test_a_backtest_shows_what_a_higher_limit_would_have_cost(week: Week) -> None:
+    tested = backtested(week, "vibration_high", warning_limit=7.5, critical_limit=12)
+
+    (failure,) = tested["failures"]
+    assert failure["compressor_id"] == "COMP-003"
+    assert failure["hours_of_warning"] > 24
+    assert 0 < failure["hours_of_warning_if_changed"] < failure["hours_of_warning"]
+    assert tested["as_it_would_be"]["alerts"] <= tested["as_it_is"]["alerts"]
+    assert backtested(week, "vibration_high", warning_limit=40, critical_limit=45)["as_it_would_be"]["episodes"] == []
 
 
 def test_a_second_run_finds_nothing_and_changes_nothing(week: Week) -> None:

@@ -275,7 +275,13 @@ def a_metric(
 
 
 def a_maintenance_event(
-    database: Database, customer: Customer, compressor_id: str, *, at: datetime, event_id: UUID | None = None
+    database: Database,
+    customer: Customer,
+    compressor_id: str,
+    *,
+    at: datetime,
+    event_id: UUID | None = None,
+    event_type: MaintenanceType = MaintenanceType.INSPECTION,
 ) -> UUID:
     """Take an entry of the maintenance log from a file, as the job does."""
     event = MaintenanceEvent(
@@ -285,7 +291,7 @@ def a_maintenance_event(
         event_id=event_id or uuid4(),
         compressor_id=compressor_id,
         event_date=at,
-        event_type=MaintenanceType.INSPECTION,
+        event_type=event_type,
         description="looked at",
         downtime_hours=0.5,
         severity=MaintenanceSeverity.LOW,

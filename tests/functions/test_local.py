@@ -122,6 +122,7 @@ def test_an_address_that_is_not_ours_is_said_in_one_sentence(monkeypatch: pytest
 def test_development_credentials_in_production_are_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
         "ALTAVIZ_ENVIRONMENT": "production",
+        "ALTAVIZ_LAKE": "abfss://gold@lake.dfs.core.windows.net/",
         "ALTAVIZ_LANDING": "abfss://landing@lake.dfs.core.windows.net/",
         "ALTAVIZ_PUBLIC_URL": "https://altaviz.example",
         "DB_HOST": "db.example",

@@ -70,6 +70,11 @@ READS = {
         "/api/alerts?status=shelved",
         "/api/alerts?status=suppressed",
     ],
+    "assess_alerts": [
+        f"/api/alerts/performance?start={(NOW - timedelta(days=1)):%Y-%m-%dT%H:%M:%SZ}",
+        "/api/alerts/performance?compressor_id=COMP-0500",
+    ],
+    "describe_alert_rules": ["/api/alerts/rules"],
     "list_alert_history": ["/api/alerts/cfcd2084-95d5-65ef-66e7-dff9f98764da/history"],
     "get_alert": ["/api/alerts/cfcd2084-95d5-65ef-66e7-dff9f98764da"],
     "list_data_quality": [

@@ -41,6 +41,11 @@ EXCUSED: dict[str, tuple[str, ...]] = {
     "begin_entra_sign_in": ("not_a_server_error",),
 }
 A_STATION, A_MACHINE = "STATION-A", "COMP-001"
+GIVEN: dict[str, dict[str, Any]] = {
+    "/shelve": {"until": (NOW + timedelta(days=1)).isoformat()},
+    "/channels": {"kind": "webhook", "address": "https://hooks.customer.example/"},
+    "/maintenance": {"compressor_id": A_MACHINE, "event_date": NOW.isoformat()},
+}
 
 
 def made_possible(case: Case) -> None:
@@ -48,6 +53,8 @@ def made_possible(case: Case) -> None:
     query, headers = case.query or {}, case.headers or {}
     for name in ("cursor", "fields", "start"):
         query.pop(name, None)
+    if case.operation.path.endswith("/performance"):
+        query.pop("end", None)  # nothing is known of most times
     for name in [name for name in headers if name.lower() == "idempotency-key"]:
         headers[name] = str(uuid4())
     if isinstance(case.body, dict):
@@ -56,12 +63,13 @@ def made_possible(case: Case) -> None:
         body |= {"install_date": "2019-06-30"} if body.get("install_date") else {}
         if case.operation.path.endswith("/stations"):
             body["station_id"] = f"S-{uuid4()}"
-        if case.operation.path.endswith("/shelve"):
-            body["until"] = (NOW + timedelta(days=1)).isoformat()
-        if case.operation.path.endswith("/channels"):
-            body |= {"kind": "webhook", "address": "https://hooks.customer.example/"}
+        body |= next((more for end, more in GIVEN.items() if case.operation.path.endswith(end)), {})
+        if case.operation.path.endswith("/backtest"):
+            body["rule"] = "vibration_high"
+            body["changes"] = {name: value for name, value in body["changes"].items() if name.endswith("minutes")}
+            for name in ("start", "end", "compressor_ids"):
+                body.pop(name, None)
         if case.operation.path.endswith("/maintenance"):
-            body |= {"compressor_id": A_MACHINE, "event_date": NOW.isoformat()}
             body |= {"cost_usd": round(body["cost_usd"], 2)} if body.get("cost_usd") else {}
 
 

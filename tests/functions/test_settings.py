@@ -13,6 +13,7 @@ NAMES = (
     "SESSION_SECRET",
     "DEV_CREDENTIALS_ENABLED",
     "DEV_CREDENTIALS_ALLOW_LIST",
+    "ALTAVIZ_LAKE",
     "ALTAVIZ_LANDING",
     "ALTAVIZ_REQUESTS_PER_MINUTE",
     "ALTAVIZ_REQUESTS_COUNTED_IN",
@@ -79,6 +80,7 @@ def test_development_credentials_are_refused_outside_development(
     monkeypatch.setenv("DEV_CREDENTIALS_ENABLED", "true")
     monkeypatch.setenv("DB_HOST", "db.example")
     monkeypatch.setenv("SESSION_SECRET", "x" * 32)
+    monkeypatch.setenv("ALTAVIZ_LAKE", "abfss://lake@account.dfs.core.windows.net")
     monkeypatch.setenv("ALTAVIZ_LANDING", "abfss://lake@account.dfs.core.windows.net/landing")
 
     with pytest.raises(SettingsError) as refused:
@@ -94,8 +96,8 @@ def test_all_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(SettingsError) as refused:
         read_settings(home=tmp_path)
 
-    names = ("DEV_CREDENTIALS_ENABLED", "ALTAVIZ_PUBLIC_URL", "DB_HOST", "SESSION_SECRET", "ALTAVIZ_LANDING")
-    assert all(name in str(refused.value) for name in names)
+    names = ("DEV_CREDENTIALS_ENABLED", "ALTAVIZ_PUBLIC_URL", "DB_HOST", "SESSION_SECRET", "ALTAVIZ_LAKE")
+    assert all(name in str(refused.value) for name in (*names, "ALTAVIZ_LANDING"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -253,5 +255,16 @@ def test_webhooks_lead_inside_at_home_alone(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_network_is_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NOTIFICATIONS_PRIVATE_NETWORKS", "canary")
     with pytest.raises(SettingsError, match="notifications_private_networks") as refused:
+        read_settings(home=tmp_path)
+    assert "canary" not in str(refused.value)
+
+
+def test_the_lake_is_a_folder_or_in_azure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert not read_settings(home=tmp_path).lake.in_azure
+    monkeypatch.setenv("ALTAVIZ_LAKE", "abfss://lake@account.dfs.core.windows.net/lake")
+    assert read_settings(home=tmp_path).lake.in_azure
+    monkeypatch.setenv("ALTAVIZ_LAKE", "s3://canary/lake")
+
+    with pytest.raises(SettingsError, match=r"altaviz_lake: .*must be a folder, or like abfss") as refused:
         read_settings(home=tmp_path)
     assert "canary" not in str(refused.value)

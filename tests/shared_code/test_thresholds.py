@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from shared_code import thresholds as module
-from shared_code.errors import SettingsError
+from shared_code.errors import InvalidError, SettingsError
 from shared_code.readings import SENSOR_FIELDS
 from shared_code.settings import CONFIG
-from shared_code.thresholds import Limits, thresholds
+from shared_code.thresholds import Limits, RuleChanges, thresholds
 
 # field: normal, warning above, critical above, warning below, critical below, plausible
 SENSORS = {
@@ -121,3 +121,45 @@ def test_limits_do_not_change() -> None:
 
 def test_limits_are_read_once() -> None:
     assert thresholds() is thresholds()
+
+
+def test_a_changed_rule_has_limits_of_its_own_and_everything_else_stays() -> None:
+    limits = thresholds()
+    changed = limits.changed("vibration_high", RuleChanges(warning_limit=7, off_delay_minutes=90))
+
+    before, after = (each.alarms.rules["vibration_high"] for each in (limits, changed))
+    assert (limits.limits_of(before), changed.limits_of(after)) == ((6, 8), (7, 8))
+    assert after == before.model_copy(update={"warning_limit": 7, "off_delay_minutes": 90})
+    assert changed.sensors is limits.sensors  # what is a spike, and what the fleet shows, does not change
+    assert limits.changed("vibration_high", RuleChanges()) == limits
+    others = {name: rule for name, rule in changed.alarms.rules.items() if name != "vibration_high"}
+    assert others == {name: rule for name, rule in limits.alarms.rules.items() if name != "vibration_high"}
+    assert list(changed.alarms.rules) == list(limits.alarms.rules)
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "field", "sentence"),
+    [
+        ("vibration_high", {"warning_limit": 8}, "warning_limit", "8, must lie above the warning limit, 8"),
+        ("vibration_high", {"critical_limit": 6}, "critical_limit", "6, must lie above the warning limit, 6"),
+        ("suction_pressure_low", {"warning_limit": 15}, "warning_limit", "20, must lie below the warning limit, 15"),
+        ("suction_pressure_low", {"critical_limit": -1}, "critical_limit", "from 0 to 500 PSI"),
+        ("vibration_high", {"warning_limit": 51, "critical_limit": 60}, "warning_limit", "from 0 to 50 mm/s RMS"),
+        ("vibration_high", {"deadband": 6.5}, "deadband", "an alert would never be over"),
+        ("suction_pressure_low", {"deadband": 471}, "deadband", "an alert would never be over"),
+        ("horsepower_high", {"critical_limit": 1800}, "critical_limit", "must lie above"),
+        ("pressure_differential_high", {"critical_limit": 1200}, "critical_limit", "must lie above"),
+    ],
+)
+def test_a_change_that_makes_no_rule_is_refused(
+    rule: str, changes: dict[str, float], field: str, sentence: str
+) -> None:
+    with pytest.raises(InvalidError, match=sentence) as refused:
+        thresholds().changed(rule, RuleChanges.model_validate(changes))
+
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("rule", thresholds().alarms.rules)
+def test_every_rule_of_the_file_would_be_let_pass(rule: str) -> None:
+    assert thresholds().changed(rule, RuleChanges(on_delay_minutes=0)).alarms.rules[rule].on_delay_minutes == 0

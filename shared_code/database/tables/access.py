@@ -53,6 +53,10 @@ sign_in_attempts = Table(
 """Sign-ins with a provider that have begun; the row goes when its one answer comes."""
 
 
+ALTAVIZ = "Altaviz"
+"""Who acts where nobody does."""
+
+
 class ActorKind(StrEnum):
     """Who does things."""
 

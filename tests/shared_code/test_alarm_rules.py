@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl_job.alarm_rules import MINUTE_US, TOO_MANY, Episode, Readings, is_suppressed, judge, rate_per_hour
+from shared_code.alarm_rules import MINUTE_US, TOO_MANY, Episode, Readings, is_suppressed, judge, rate_per_hour
 from shared_code.thresholds import thresholds
+from tests.factories.silver import NORMAL as SENSORS
 
 LIMITS = thresholds()
 CHANNELS = sorted({rule.channel for rule in LIMITS.alarms.rules.values()})
@@ -17,16 +18,7 @@ STEP = 10
 FROM_THE_START = -1
 VIBRATION = "vibration_mms"
 GOOD, BAD, GRAVE, BETWEEN = 3.0, 7.0, 9.0, 5.8
-NORMAL = {
-    "vibration_mms": 3.0,
-    "discharge_temp_f": 200.0,
-    "suction_pressure_psi": 60.0,
-    "discharge_pressure_psi": 1050.0,
-    "horsepower_consumption": 1400.0,
-    "gas_flow_mcf": 10_000.0,
-    "pressure_differential": 990.0,
-    "temp_rate_of_change": 0.0,
-}
+NORMAL = SENSORS | {"pressure_differential": 990.0, "temp_rate_of_change": 0.0}
 ALARMED = NORMAL | {
     "vibration_mms": 7.0,
     "discharge_temp_f": 250.0,

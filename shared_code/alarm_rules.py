@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from etl_job.arrays import HOUR_US, Booleans, Floats, Integers
+from shared_code.arrays import HOUR_US, Booleans, Floats, Integers
+from shared_code.readings import DIFFERENTIAL, TEMPERATURE_RATE
 from shared_code.thresholds import AlarmRule, AlarmRules, Priority, Side, Thresholds
 
 MINUTE_US: Final = 60_000_000
@@ -71,6 +72,25 @@ def judge(readings: Readings, limits: Thresholds, known: Iterable[Episode] = ())
         its_own = [episode for episode in open_before if episode.rule == name]
         found += _episodes(readings, name, rule, limits, its_own)
     return _told_once(found, {(episode.machine, episode.rule, episode.raised_at) for episode in open_before}, limits)
+
+
+def with_derived(
+    machine: Integers, at: Integers, sensors: Mapping[str, Floats], limits: Thresholds
+) -> Mapping[str, Floats]:
+    """Return all that rules look at: the sensors' values, NaN where there is none, and what is derived from them.
+
+    Args:
+        machine: whose each reading is, by number, sorted by machine and time.
+        at: when it was taken, us since 1970.
+        sensors: its values by field.
+        limits: from `config/thresholds.yaml`.
+    """
+    temperature, minutes = sensors["discharge_temp_f"], limits.alarms.rate_minutes
+    return {
+        **sensors,
+        DIFFERENTIAL: sensors["discharge_pressure_psi"] - sensors["suction_pressure_psi"],
+        TEMPERATURE_RATE: rate_per_hour(machine, at, temperature, minutes),
+    }
 
 
 def rate_per_hour(machine: Integers, at: Integers, values: Floats, minutes: float) -> Floats:
