@@ -1,8 +1,9 @@
 """Measures what timers do for 10,000 organizations with a million alerts: `python -m benchmarks.workflows`.
 
-Each has ten machines at three stations, a channel, a hundred alerts of which 40 are due for one workflow or another, and
-a hundred windows of which half are older than its plan keeps. A line of JSON says of each workflow, and of noticing what
-there is to tell, how many rows it changed, how long that took, and how long it takes the next time, when nothing is due.
+Each has ten machines at three stations, a channel, a hundred alerts of which 40 are due for one workflow or another,
+and a hundred windows of which half are older than its plan keeps. A line of JSON says of each workflow, and of noticing
+what there is to tell, how many rows it changed, how long that took, and how long it takes the next time, when nothing
+is due.
 """
 
 import json
