@@ -9,14 +9,25 @@ import sys
 import time
 from pathlib import Path
 from threading import Event
+from uuid import UUID
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
 from typer.testing import CliRunner
 
 from functions.__main__ import program
+from functions.access.sessions import Member
 from functions.local import firing, listen
 from functions.schedules import Timer
+from shared_code.database.demo import DEMO_ORGANIZATION
+from shared_code.database.home import open_database
+from shared_code.database.tables.organizations import Tier, UserRole
+from shared_code.identifiers import UserId
+from shared_code.settings import DatabaseSettings, read
+from tests.factories.fleet import Customer, a_compressor, a_contact, a_station
+from tests.factories.organizations import LONG_AGO
+from tests.seams.receiver import a_receiver
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECRET = "a secret of this test alone, no other"  # noqa: S105 - it guards nothing
@@ -31,6 +42,23 @@ def serve(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def silent_for_years(data: Path) -> None:
+    """Give the demo's organization a machine that was heard once, in the database that the program has open."""
+    database = open_database(read(DatabaseSettings, data_dir=data), now=LONG_AGO)
+    member = Member(
+        sub=UserId(UUID(int=1)),
+        email="somebody@altaviz.dev",
+        organization_id=DEMO_ORGANIZATION,
+        organization_name="Demo",
+        role=UserRole.OWNER,
+        subscription_tier=Tier.ENTERPRISE,
+    )
+    customer = Customer(member)
+    machine = a_compressor(database, customer, station_id=a_station(database, customer))
+    a_contact(database, customer, machine, at=LONG_AGO)
+    database.dispose()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -74,24 +102,40 @@ def test_timers_fire_on_their_schedule_and_what_runs_at_the_end_runs_to_its_own(
     assert len(fired) == count
 
 
-def test_at_home_the_workflows_run_by_themselves(tmp_path: Path) -> None:
-    schedules = {"WORKFLOW_FRESHNESS_SCHEDULE": "* * * * * *", "WORKFLOW_ESCALATION_SCHEDULE": "* * * * * *"}
-    with serve(tmp_path, "--demo", "--port", "0", **schedules) as server:
+def test_at_home_workflows_run_and_people_are_told_by_themselves(tmp_path: Path) -> None:
+    """A machine was heard long ago, so a workflow raises an alert, and whoever wants to be told of it is."""
+    every_second = {
+        "WORKFLOW_FRESHNESS_SCHEDULE": "* * * * * *",
+        "WORKFLOW_ESCALATION_SCHEDULE": "* * * * * *",
+        "NOTIFICATIONS_SCHEDULE": "* * * * * *",
+    }
+    private = {"NOTIFICATIONS_PRIVATE_NETWORKS": "127.0.0.0/8"}
+    with a_receiver() as receiver, serve(tmp_path, "--demo", "--port", "0", **every_second, **private) as server:
         assert server.stdout is not None
         url = re.findall(r"listens on (\S+)", "".join(server.stdout.readline() for _ in range(7)))[0]
         with httpx.Client(base_url=url) as client:
             token = client.post("/api/auth/dev", json={"email": "demo@altaviz.dev"}).json()["token"]
             headers = {"Authorization": f"Bearer {token}"}
+            webhook = {"kind": "webhook", "name": "x", "address": f"http://127.0.0.1:{receiver.port}/"}
+            secret = client.post("/api/notifications/channels", headers=headers, json=webhook).json()["secret"]
+            silent_for_years(tmp_path / "data")
             ran = set[str]()
-            for _ in range(30):
+            for _ in range(60):
                 ran = {each["workflow"] for each in client.get("/api/workflows/runs", headers=headers).json()["items"]}
-                if len(ran) == len(schedules):
+                if len(ran) == 2 and receiver.received:
                     break
                 time.sleep(0.5)
         server.send_signal(signal.SIGINT)
         _, errors = server.communicate(timeout=30)
 
     assert ran == {"data_freshness_check", "alert_escalation"}
+    (told,) = receiver.received
+    event = Webhook(secret).verify(told.body, told.headers)
+    assert (event["type"], event["data"]["compressor_id"], event["data"]["rule"]) == (
+        "alert.warning",
+        "COMP-001",
+        "silent",
+    )
     assert (server.returncode, "Traceback" in errors) == (0, False)
 
 
