@@ -43,6 +43,13 @@ EXCUSED: dict[str, tuple[str, ...]] = {
 A_STATION, A_MACHINE = "STATION-A", "COMP-001"
 
 
+def delays(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return changes of a rule without those that have to go together."""
+    return {
+        name: value for name, value in changes.items() if name not in {"warning_limit", "critical_limit", "deadband"}
+    }
+
+
 def made_possible(case: Case) -> None:
     """Put what refers to something, or is given by the API, in the place of what no schema can tell from it."""
     query, headers = case.query or {}, case.headers or {}
@@ -61,10 +68,10 @@ def made_possible(case: Case) -> None:
         if case.operation.path.endswith("/shelve"):
             body["until"] = (NOW + timedelta(days=1)).isoformat()
         if case.operation.path.endswith("/backtest"):
-            body["rule"] = "vibration_high"
-            body["changes"] = {name: value for name, value in body["changes"].items() if name.endswith("minutes")}
-            for name in ("start", "end", "compressor_ids"):
-                body.pop(name, None)
+            case.body = {"rule": "vibration_high", "changes": delays(body["changes"])}
+        if case.operation.path.endswith("/rules/{rule}"):
+            case.path_parameters["rule"] = "vibration_high"
+            case.body = delays(body)
         if case.operation.path.endswith("/maintenance"):
             body |= {"compressor_id": A_MACHINE, "event_date": NOW.isoformat()}
             body |= {"cost_usd": round(body["cost_usd"], 2)} if body.get("cost_usd") else {}

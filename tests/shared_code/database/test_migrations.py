@@ -39,6 +39,7 @@ TABLES = {
     "organization_versions",
     "workflow_runs",
     "workflow_settings",
+    "alert_rule_settings",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits"}
@@ -82,6 +83,7 @@ QUERY_PATHS = [
     ("workflow_runs", "workflow", "slot"),
     ("workflow_runs", "slot", "workflow"),
     ("workflow_settings",),
+    ("alert_rule_settings", "rule"),
 ]
 
 
