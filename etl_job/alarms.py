@@ -5,8 +5,8 @@
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportCallIssue=false
 # pyright: reportArgumentType=false
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from pyspark.sql import functions as f
 from pyspark.sql.types import BooleanType, DoubleType, StringType, StructField, StructType, TimestampType
 
 from etl_job.aggregate import usable_value
-from etl_job.arrays import INSTANT, arrow_schema
+from etl_job.arrays import INSTANT, Groups, arrow_schema
 from etl_job.delta_tables import ALARMS_SCHEMA
 from shared_code import alarm_rules
 from shared_code.alarm_rules import Episode, Readings
@@ -25,7 +25,7 @@ from shared_code.alarms import AlertType, Severity
 from shared_code.arrays import codes, floats, integers
 from shared_code.readings import COMPRESSOR, ORGANIZATION, SENSOR_FIELDS, TIMESTAMP
 from shared_code.settings import EARLIEST
-from shared_code.thresholds import Side, Thresholds
+from shared_code.thresholds import RuleChanges, Side, Thresholds
 
 MACHINE: Final = [ORGANIZATION, COMPRESSOR]
 OF_EPISODES: Final = tuple(name for name in ALARMS_SCHEMA.names if name not in {*MACHINE, "batch_id"})
@@ -95,13 +95,25 @@ def readings(silver: DataFrame, machines: DataFrame) -> DataFrame:
     return near.select(*MACHINE, TIMESTAMP, "since", *values)
 
 
-def judge(needed: DataFrame, known: DataFrame, limits: Thresholds, batch_id: str) -> DataFrame:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules for everybody, and what some organizations want otherwise, by organization and rule."""
+
+    limits: Thresholds
+    wanted: Mapping[str, Mapping[str, RuleChanges]]
+
+    def of(self, organization_id: str) -> Thresholds:
+        """Return the rules of an organization."""
+        return self.limits.as_wanted(self.wanted.get(organization_id, {}))
+
+
+def judge(needed: DataFrame, known: DataFrame, rules: Rules, batch_id: str) -> DataFrame:
     """Return the episodes of the machines from their `since` on.
 
     Args:
         needed: from `readings`.
         known: from `with_known`.
-        limits: from `config/thresholds.yaml`.
+        rules: by which.
         batch_id: of the batch that judges.
 
     Returns:
@@ -111,11 +123,26 @@ def judge(needed: DataFrame, known: DataFrame, limits: Thresholds, batch_id: str
     def judge_machines(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         received = list(batches)
         if received:
-            yield from judged(pa.Table.from_batches(received), limits, batch_id).to_batches()
+            for found in judged_by_their_rules(pa.Table.from_batches(received), rules, batch_id):
+                yield from found.to_batches()
 
     earlier = known.select(*MACHINE, "since", *OF_EPISODES)
     rows = needed.unionByName(earlier, allowMissingColumns=True)
     return rows.repartition(*MACHINE).mapInArrow(judge_machines, FOUND_SCHEMA)
+
+
+def judged_by_their_rules(rows: pa.Table, rules: Rules, batch_id: str) -> Iterator[pa.Table]:
+    """Judge whole machines of several organizations, each by its own rules; those that want nothing else together."""
+    owners = rows.column(ORGANIZATION).combine_chunks().dictionary_encode()
+    names = owners.dictionary.to_pylist()
+    of_owner = [place if name in rules.wanted else -1 for place, name in enumerate(names)]
+    own = np.array(of_owner, dtype=np.int64)[owners.indices.to_numpy()]
+    order = np.argsort(own, kind="stable")
+    groups = Groups(own[order])
+    for first, last in zip(groups.first.tolist(), groups.last.tolist(), strict=True):
+        place = int(own[order[first]])
+        limits = rules.limits if place < 0 else rules.of(names[place])
+        yield judged(rows.take(pa.array(order[first : last + 1])), limits, batch_id)
 
 
 def judged(rows: pa.Table, limits: Thresholds, batch_id: str) -> pa.Table:

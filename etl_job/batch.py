@@ -227,9 +227,13 @@ class Batch:
         silver = self.lake.read(SILVER)
         if self.is_first:
             needed = alarms.readings_from_the_start(silver)
-            self._keep_alarms(alarms.judge(needed, self._no_alarms(), self.job.limits, self.batch_id))
+            self._keep_alarms(alarms.judge(needed, self._no_alarms(), self._rules(), self.batch_id))
         else:
             self._judge_alarms(silver, alarms.changed_since(silver.where(extent.around(0)), self.batch_id))
+
+    def _rules(self) -> alarms.Rules:
+        with transactions.job(self.job.database) as connection:
+            return alarms.Rules(self.job.limits, publish_alarms.wanted_rules(connection))
 
     def _no_alarms(self) -> DataFrame:
         return self.spark.createDataFrame([], ALARMS.schema).select("*", f.lit(None).cast("timestamp").alias("since"))
@@ -239,7 +243,7 @@ class Batch:
         machines = alarms.needed_from(machines, known).localCheckpoint()
         first_day = alarms.first_day(machines)
         needed = alarms.readings(silver.where(f.col("date") >= f.lit(first_day)), machines)
-        self._keep_alarms(alarms.judge(needed, known, self.job.limits, self.batch_id))
+        self._keep_alarms(alarms.judge(needed, known, self._rules(), self.batch_id))
 
     def _keep_alarms(self, found: DataFrame) -> None:
         # Computed once and kept: the table of alarms, which this depends on, changes below.

@@ -30,15 +30,27 @@ from sqlalchemy import (
 
 from etl_job import publish
 from shared_code.alarms import AlertType, Severity
-from shared_code.database.tables import alert_history, machine_contacts, staging_alert_history
+from shared_code.database.tables import alert_history, alert_rule_settings, machine_contacts, staging_alert_history
 from shared_code.database.tables.alerts import OF_THE_RULE
 from shared_code.database.transactions import JobWrite
+from shared_code.thresholds import RuleChanges
 
 KEY: Final = ("organization_id", "compressor_id", "rule")
 RAISED_BY_RULES: Final = (AlertType.THRESHOLD_WARNING, AlertType.THRESHOLD_CRITICAL)
 
 _STAGED: Final = staging_alert_history.c
 _ALERT: Final = alert_history.c
+
+
+def wanted_rules(connection: JobWrite) -> dict[str, dict[str, RuleChanges]]:
+    """Return what organizations want of rules otherwise than everybody has them, by organization and rule."""
+    wish = alert_rule_settings.c
+    fields = tuple(RuleChanges.model_fields)
+    wanted: dict[str, dict[str, RuleChanges]] = {}
+    for row in connection.execute(select(wish.organization_id, wish.rule, *(wish[name] for name in fields))).mappings():
+        changes = RuleChanges.model_construct(**{name: row[name] for name in fields})
+        wanted.setdefault(str(row["organization_id"]), {})[row["rule"]] = changes
+    return wanted
 
 
 def merge(connection: JobWrite, batch_id: str, *, now: datetime) -> int:

@@ -70,7 +70,10 @@ def judge(readings: Readings, limits: Thresholds, known: Iterable[Episode] = ())
     found: list[Episode] = []
     for name, rule in limits.alarms.rules.items():
         its_own = [episode for episode in open_before if episode.rule == name]
-        found += _episodes(readings, name, rule, limits, its_own)
+        if rule.enabled:
+            found += _episodes(readings, name, rule, limits, its_own)
+        else:
+            found += [_ended(episode, readings) for episode in its_own]
     return _told_once(found, {(episode.machine, episode.rule, episode.raised_at) for episode in open_before}, limits)
 
 
@@ -164,6 +167,13 @@ def _episodes(
         carried=np.full(len(at), -1),
     ).with_carried(open_before, sign, readings.since)
     return line.episodes(name, sign, open_before)
+
+
+def _ended(episode: Episode, readings: Readings) -> Episode:
+    """Return an episode that ends where its rule was found to be switched off, if it was not over already."""
+    if episode.cleared_at is not None:
+        return episode
+    return replace(episode, cleared_at=max(int(readings.since[episode.machine]), episode.latest_at))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The limits in `config/thresholds.yaml`, as types: what is plausible, normal, a warning, critical."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Self
@@ -98,6 +100,7 @@ class AlarmRule(BaseModel):
     on_delay_minutes: OnDelay
     off_delay_minutes: OffDelay
     latch: bool
+    enabled: bool = True
     priority: Priority
     consequence: str
     action: str
@@ -121,6 +124,10 @@ class RuleChanges(BaseModel):
     off_delay_minutes: Annotated[
         OffDelay | None, Field(description="How long healthy again ends it.", examples=[60])
     ] = None
+    latch: Annotated[
+        bool | None, Field(strict=True, description="Whether one that is over stands until somebody acknowledges it.")
+    ] = None
+    enabled: Annotated[bool | None, Field(strict=True, description="Whether it raises any.")] = None
 
 
 class AlarmRules(BaseModel):
@@ -174,6 +181,18 @@ class Thresholds(BaseModel):
         self._refuse(rule, changes)
         rules = {**self.alarms.rules, name: rule}
         return self.model_copy(update={"alarms": self.alarms.model_copy(update={"rules": rules})})
+
+    def as_wanted(self, wishes: Mapping[str, RuleChanges]) -> "Thresholds":
+        """Return the limits with rules changed as an organization wants them.
+
+        What makes no rule any more, because the rules for everybody have changed since, is left as it is for everybody.
+        """
+        limits = self
+        for name, changes in wishes.items():
+            if name in self.alarms.rules:
+                with suppress(InvalidError):
+                    limits = limits.changed(name, changes)
+        return limits
 
     def _refuse(self, rule: AlarmRule, changes: RuleChanges) -> None:
         warning, critical = self.limits_of(rule)

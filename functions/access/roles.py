@@ -79,6 +79,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "resolve_alert": OPERATORS,
     "shelve_alert": OPERATORS,
     "unshelve_alert": OPERATORS,
+    "update_alert_rule": ADMINS,
     # What runs by itself.
     "get_workflow_settings": ADMINS,
     "list_workflow_runs": READERS,

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Depends, Query, status
 from functions import pagination
 from functions.access.caller import CurrentCaller, CurrentOrigin, CurrentSession, QuestionConnection, ReadConnection
 from functions.access.writes import WriteConnection, WriteRoute
-from functions.alerts import actions, performance, queries
+from functions.alerts import actions, performance, queries, rules
 from functions.alerts.schemas import (
     Alert,
     AlertEntry,
     AlertNote,
     AlertPosition,
+    AlertRule,
     AlertRules,
     Backtested,
     BacktestRequest,
@@ -34,6 +35,7 @@ from functions.selection import Selection, query_of, selection
 from functions.stations.schemas import Identifier
 from shared_code.alarms import Severity
 from shared_code.identifiers import CompressorId
+from shared_code.thresholds import RuleChanges
 
 router = APIRouter(prefix="/alerts", tags=["alerts"], route_class=WriteRoute)
 
@@ -110,10 +112,29 @@ def assess_alerts(
 
 # Likewise.
 @router.get("/rules", operation_id="describe_alert_rules", responses=responses(401, 403))
-def describe_alert_rules(caller: CurrentCaller) -> AlertRules:
-    """Show by which rules alerts are raised: limits, delays, and what each means and asks for."""
-    del caller
-    return AlertRules.model_validate(actions.describe_rules())
+def describe_alert_rules(caller: CurrentCaller, connection: ReadConnection) -> AlertRules:
+    """Show by which rules the organization's alerts are raised: limits, delays, and what each means and asks for."""
+    return AlertRules.model_validate(rules.describe_rules(connection, caller.organization_id))
+
+
+@router.patch("/rules/{rule}", operation_id="update_alert_rule", responses=responses(401, 403, 404, 422))
+def update_alert_rule(
+    session: CurrentSession, connection: WriteConnection, origin: CurrentOrigin, now: Now, rule: str, body: RuleChanges
+) -> AlertRule:
+    """Change a rule for the organization; null is as for everybody, and what is not named stays.
+
+    The job's next run judges by it the readings that it takes in; a rebuild judges all by the rules of its day.
+    """
+    changed = rules.change_rule(
+        connection,
+        session.organization_id,
+        name=rule,
+        wishes=body.model_dump(exclude_unset=True),
+        by=session,
+        origin=origin,
+        now=now,
+    )
+    return AlertRule.model_validate(changed)
 
 
 async def turn() -> AsyncIterator[None]:
@@ -137,14 +158,14 @@ def backtest_alert_rule(
     """
     del turn
     machines = body.compressor_ids
-    asked = actions.Backtest(
+    asked = rules.Backtest(
         rule=body.rule,
         changes=body.changes,
         start=body.start,
         end=body.end,
         compressor_ids=None if machines is None else frozenset(map(CompressorId, machines)),
     )
-    answer = actions.backtest_rule(
+    answer = rules.backtest_rule(
         connection,
         session.organization_id,
         asked=asked,

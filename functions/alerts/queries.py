@@ -26,15 +26,24 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 
 from functions.alerts.status import AskedStatus
 from shared_code.alarms import Severity
-from shared_code.database.tables import alert_history, audit_log, machine_contacts, maintenance_events
+from shared_code.database.tables import (
+    alert_history,
+    alert_rule_settings,
+    audit_log,
+    machine_contacts,
+    maintenance_events,
+    organizations,
+)
 from shared_code.database.tables.access import ALTAVIZ
 from shared_code.database.tables.fleet import MaintenanceType
 from shared_code.database.tables.metadata import INSTANT
 from shared_code.database.transactions import Read, Write
 from shared_code.identifiers import CompressorId, OrganizationId
+from shared_code.thresholds import RuleChanges
 
 _ALERT: Final = alert_history.c
 _ENTRY: Final = audit_log.c
@@ -353,6 +362,39 @@ def list_stale(
     if compressor_id is not None:
         query = query.where(_ALERT.compressor_id == compressor_id)
     return connection.execute(query).mappings().all()
+
+
+def find_wishes(connection: Read | Write, organization_id: OrganizationId) -> Mapping[str, RuleChanges]:
+    """Return what an organization wants of rules otherwise than everybody has them, by rule."""
+    wish = alert_rule_settings.c
+    query = select(wish.rule, *(wish[field] for field in RuleChanges.model_fields)).where(
+        wish.organization_id == organization_id
+    )
+    rows = connection.execute(query).mappings().all()
+    return {row["rule"]: RuleChanges.model_construct(**{f: row[f] for f in RuleChanges.model_fields}) for row in rows}
+
+
+def lock_wishes(connection: Write, organization_id: OrganizationId) -> None:
+    """Let changes of an organization's rules happen one after the other: limits of two must make a rule together.
+
+    An update locks the row on every database; SELECT .. FOR UPDATE does not.
+    """
+    organization = organizations.c
+    connection.execute(
+        update(organizations).where(organization.id == organization_id).values(updated_at=organization.updated_at)
+    )
+
+
+def save_wishes(
+    connection: Write, organization_id: OrganizationId, rule: str, wishes: RuleChanges, *, by: str, now: datetime
+) -> None:
+    """Replace what an organization wants of a rule."""
+    values = {**wishes.model_dump(), "updated_at": now, "updated_by": by}
+    connection.execute(
+        insert(alert_rule_settings)
+        .values({**values, "organization_id": organization_id, "rule": rule})
+        .on_conflict_do_update(index_elements=["organization_id", "rule"], set_=values)
+    )
 
 
 def find_last_contact(

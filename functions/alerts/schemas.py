@@ -239,10 +239,12 @@ class AlertRule(BaseModel):
     on_delay_minutes: Annotated[float, Field(examples=[20])]
     off_delay_minutes: Annotated[float, Field(examples=[60])]
     latch: bool
+    enabled: bool
     priority: Priority
     consequence: str
     action: str
     inhibited_by: list[str]
+    wanted: Annotated[RuleChanges, Field(description="What the organization wants; null is as for everybody.")]
 
 
 class AlertRules(Page[AlertRule]):

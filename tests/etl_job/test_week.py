@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from etl_job.delta_tables import AGGREGATES, ALARMS, QUARANTINE, SILVER
 from etl_job.summary import Summary
-from functions.alerts.actions import Backtest, backtest_rule
+from functions.alerts.rules import Backtest, backtest_rule
 from functions.settings import LakeSettings
 from shared_code.database import transactions
 from shared_code.database.engines import Database

@@ -48,6 +48,13 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 
 
+def delays(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return changes of a rule without those that have to go together."""
+    return {
+        name: value for name, value in changes.items() if name not in {"warning_limit", "critical_limit", "deadband"}
+    }
+
+
 def made_possible(case: Case) -> None:
     """Put what refers to something, or is given by the API, in the place of what no schema can tell from it."""
     query, headers = case.query or {}, case.headers or {}
@@ -65,10 +72,10 @@ def made_possible(case: Case) -> None:
             body["station_id"] = f"S-{uuid4()}"
         body |= next((more for end, more in GIVEN.items() if case.operation.path.endswith(end)), {})
         if case.operation.path.endswith("/backtest"):
-            body["rule"] = "vibration_high"
-            body["changes"] = {name: value for name, value in body["changes"].items() if name.endswith("minutes")}
-            for name in ("start", "end", "compressor_ids"):
-                body.pop(name, None)
+            case.body = {"rule": "vibration_high", "changes": delays(body["changes"])}
+        if case.operation.path.endswith("/rules/{rule}"):
+            case.path_parameters["rule"] = "vibration_high"
+            case.body = delays(body)
         if case.operation.path.endswith("/maintenance"):
             body |= {"cost_usd": round(body["cost_usd"], 2)} if body.get("cost_usd") else {}
 

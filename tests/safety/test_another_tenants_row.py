@@ -44,7 +44,7 @@ from tests.shared_code.database.rows import TENANT_TABLES, organization_column
 MARK = "VICTIM"
 STATION, MACHINE = f"{MARK}-STATION", f"{MARK}-COMP"
 CALLERS = ("anonymous", *(f"{role} elsewhere" for role in RANKS), "read key elsewhere", "ingest key elsewhere")
-MISSING = {"station_id": "ABSENT-STATION", "compressor_id": "ABSENT-COMP"}
+MISSING = {"station_id": "ABSENT-STATION", "compressor_id": "ABSENT-COMP", "rule": "no_such_rule"}
 FOREIGN_IN_BODIES = {
     "create_compressor": "station_id",
     "record_maintenance": "compressor_id",
@@ -135,6 +135,7 @@ def victim(database: Database) -> Victim:
             "channel_id": str(channel),
             "delivery_id": str(delivery),
             "organization_id": str(customer.organization_id),
+            "rule": "no_such_rule",  # rules belong to nobody
         },
     )
 

@@ -1,6 +1,7 @@
 """Alarms from readings: raised in time, once, over when it is over; and the same however the readings came."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared_code.alarm_rules import MINUTE_US, TOO_MANY, Episode, Readings, is_suppressed, judge, rate_per_hour
-from shared_code.thresholds import thresholds
+from shared_code.thresholds import RuleChanges, thresholds
 from tests.factories.silver import NORMAL as SENSORS
 
 LIMITS = thresholds()
@@ -208,3 +209,15 @@ def test_judged_anew_from_any_instant_it_comes_out_as_judged_at_once(
     at_once = [episode for episode in judge(series(readings), LIMITS) if not_over(episode)]
 
     assert again == at_once
+
+
+def test_a_rule_that_is_switched_off_raises_nothing_and_ends_what_stood() -> None:
+    off = LIMITS.changed("vibration_high", RuleChanges(enabled=False))
+    shaking = {VIBRATION: [BAD] * 20}
+    (stood,) = judge(series(shaking), LIMITS)
+    over = replace(stood, cleared_at=150 * MINUTE_US)
+    known = replace(stood, latest_at=90 * MINUTE_US)
+
+    assert judge(series(shaking), off) == []
+    assert judge(series(shaking, since=100), off, [known]) == [replace(known, cleared_at=100 * MINUTE_US)]
+    assert judge(series(shaking, since=100), off, [over]) == [over]

@@ -163,3 +163,32 @@ def test_a_change_that_makes_no_rule_is_refused(
 @pytest.mark.parametrize("rule", thresholds().alarms.rules)
 def test_every_rule_of_the_file_would_be_let_pass(rule: str) -> None:
     assert thresholds().changed(rule, RuleChanges(on_delay_minutes=0)).alarms.rules[rule].on_delay_minutes == 0
+
+
+def test_wishes_of_an_organization_are_its_rules() -> None:
+    limits = thresholds()
+    wishes = {
+        "vibration_high": RuleChanges(warning_limit=7, enabled=False),
+        "gas_flow_low": RuleChanges(latch=True),
+        "horsepower_high": RuleChanges(),
+    }
+
+    own = limits.as_wanted(wishes)
+
+    rules = own.alarms.rules
+    assert (own.limits_of(rules["vibration_high"]), rules["vibration_high"].enabled) == ((7, 8), False)
+    assert rules["gas_flow_low"].latch
+    assert rules["horsepower_high"] == limits.alarms.rules["horsepower_high"]
+    assert limits.as_wanted({}) is limits
+
+
+def test_wishes_that_make_no_rule_any_more_are_passed_over() -> None:
+    wishes = {
+        "vibration_high": RuleChanges(critical_limit=5),
+        "a_rule_of_old": RuleChanges(latch=True),
+        "gas_flow_low": RuleChanges(latch=True),
+    }
+
+    own = thresholds().as_wanted(wishes)
+
+    assert own == thresholds().changed("gas_flow_low", wishes["gas_flow_low"])

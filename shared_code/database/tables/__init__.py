@@ -1,7 +1,7 @@
 """The SQL tables. Every tenant table has `organization_id` first in its key."""
 
 from shared_code.database.tables.access import api_keys, audit_log, idempotent_requests, sessions, sign_in_attempts
-from shared_code.database.tables.alerts import alert_history, staging_alert_history
+from shared_code.database.tables.alerts import alert_history, alert_rule_settings, staging_alert_history
 from shared_code.database.tables.billing import billing_events
 from shared_code.database.tables.deliveries import reading_deliveries
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
@@ -30,6 +30,7 @@ from shared_code.database.tables.workflows import workflow_runs, workflow_settin
 
 __all__ = [
     "alert_history",
+    "alert_rule_settings",
     "api_keys",
     "audit_log",
     "billing_events",

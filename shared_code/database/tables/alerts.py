@@ -91,6 +91,23 @@ OF_THE_RULE = (
 )
 """What a rule says of an alert; the rest is what people and workflows say."""
 
+alert_rule_settings = Table(
+    "alert_rule_settings",
+    metadata,
+    organization_id(),
+    Column("rule", String(50), primary_key=True),
+    Column("warning_limit", DOUBLE),  # NULL: as for everybody, here and below
+    Column("critical_limit", DOUBLE),
+    Column("deadband", DOUBLE),
+    Column("on_delay_minutes", DOUBLE),
+    Column("off_delay_minutes", DOUBLE),
+    Column("latch", Boolean),
+    Column("enabled", Boolean),
+    Column("updated_at", INSTANT, nullable=False),
+    Column("updated_by", Unicode(320), nullable=False),
+)
+"""What an organization wants of rules otherwise than `config/thresholds.yaml` says. The job reads it, and no more."""
+
 staging_alert_history = Table(
     "staging_alert_history",
     metadata,

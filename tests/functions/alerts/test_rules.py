@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
+from sqlalchemy import delete, update
+from sqlalchemy.exc import ProgrammingError
 
+from etl_job import publish_alarms
 from functions.access.keys import Scope
 from functions.settings import LakeSettings, Settings
+from shared_code.database import transactions
 from shared_code.database.engines import Database
+from shared_code.database.tables import alert_rule_settings
 from shared_code.database.tables.fleet import MaintenanceType
 from shared_code.database.tables.organizations import Tier, UserRole
+from shared_code.thresholds import RuleChanges
 from tests.factories.fleet import (
     Customer,
     a_colleague,
@@ -32,6 +39,16 @@ RULES = "/api/alerts/rules"
 BACKTEST = "/api/alerts/rules/backtest"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ASKED: dict[str, Any] = {"rule": "vibration_high", "changes": {}}
+AS_FOR_EVERYBODY = {
+    "warning_limit": None,
+    "critical_limit": None,
+    "deadband": None,
+    "on_delay_minutes": None,
+    "off_delay_minutes": None,
+    "latch": None,
+    "enabled": None,
+}
+VIBRATION = "/api/alerts/rules/vibration_high"
 GOOD = 3.0
 A_DAY = 144
 
@@ -107,10 +124,12 @@ def test_rules_are_shown_with_their_limits_and_what_they_mean(client: ApiClient)
         "on_delay_minutes": 20,
         "off_delay_minutes": 60,
         "latch": False,
+        "enabled": True,
         "priority": "high",
         "consequence": "A bearing, a coupling or the foundation is giving way; the machine may destroy itself.",
         "action": "Compare with the spectrum of last month; look at bearings, alignment and bolts; plan a stop.",
         "inhibited_by": [],
+        "wanted": AS_FOR_EVERYBODY,
     }
     by_name = {each["rule"]: each for each in shown["items"]}
     assert (by_name["gas_flow_low"]["critical_limit"], by_name["gas_flow_low"]["unit"]) == (None, "Mcf/day")
@@ -405,3 +424,161 @@ def test_of_many_at_once_each_is_answered(
     answers = client.together([("POST", BACKTEST)] * 8, json=ASKED)
 
     assert {answer.status_code for answer in answers} == {200}
+
+
+def patch(client: ApiClient, path: str, wishes: object) -> httpx.Response:
+    return client.request("PATCH", path, json=wishes)
+
+
+def changed(client: ApiClient, **wishes: float | bool | None) -> dict[str, Any]:
+    answer = patch(client, VIBRATION, wishes)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def shown(client: ApiClient, rule: str = "vibration_high") -> dict[str, Any]:
+    return {each["rule"]: each for each in client.get(RULES).json()["items"]}[rule]
+
+
+def test_a_rule_is_changed_and_everybody_elses_stays(
+    client: ApiClient, signed_in: SignIn, database: Database, customer: Customer
+) -> None:
+    before = shown(client)
+
+    answer = changed(client, warning_limit=7, latch=True)
+
+    wanted = AS_FOR_EVERYBODY | {"warning_limit": 7, "latch": True}
+    assert answer == before | {"warning_limit": 7, "latch": True, "wanted": wanted}
+    assert shown(client) == answer
+    assert shown(signed_in(a_customer(database))) == before
+    (entry,) = client.get("/api/organization/audit-log").json()["items"]
+    assert {name: entry[name] for name in ("action", "target", "actor_name", "details")} == {
+        "action": "alert_rule.changed",
+        "target": "vibration_high",
+        "actor_name": customer.member.email,
+        "details": {"warning_limit": {"from": None, "to": 7}, "latch": {"from": None, "to": True}},
+    }
+
+
+def test_what_is_not_named_stays_and_null_is_as_for_everybody(client: ApiClient) -> None:
+    before = shown(client)
+    changed(client, warning_limit=7, critical_limit=9, deadband=1)
+
+    answer = changed(client, critical_limit=None)
+
+    assert (answer["warning_limit"], answer["critical_limit"], answer["deadband"]) == (7, 8, 1)
+    assert changed(client, warning_limit=None, deadband=None) == before
+
+
+def test_the_same_again_is_no_change(client: ApiClient) -> None:
+    first = changed(client, enabled=False)
+    second = changed(client, enabled=False)
+
+    assert first == second
+    assert len(client.get("/api/organization/audit-log").json()["items"]) == 1
+
+
+def test_a_change_shows_at_once_where_an_answer_was_held(client: ApiClient) -> None:
+    tag = client.get(RULES).headers["ETag"]
+    held = client.headers | {"If-None-Match": tag}
+    assert client.get(RULES, headers=held).status_code == 304
+
+    changed(client, warning_limit=7)
+
+    assert client.get(RULES, headers=held).status_code == 200
+
+
+@pytest.mark.parametrize(("role", "status"), [(UserRole.VIEWER, 403), (UserRole.OPERATOR, 403), (UserRole.ADMIN, 200)])
+def test_admins_change_rules(
+    signed_in: SignIn, database: Database, customer: Customer, role: UserRole, status: int
+) -> None:
+    person = signed_in(a_colleague(database, customer, role))
+
+    assert patch(person, VIBRATION, {"deadband": 1}).status_code == status
+
+
+def test_anonymous_is_401_and_a_rule_that_there_is_not_is_404(api: ApiClient, client: ApiClient) -> None:
+    assert patch(api, VIBRATION, {"deadband": 1}).status_code == 401
+    for name in ("no_such_rule", "silent", "x" * 500, "%00"):
+        assert patch(client, f"{RULES}/{name}", {"deadband": 1}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"warning_limit": 8}, "warning_limit"),
+        ({"critical_limit": 6}, "critical_limit"),
+        ({"deadband": 7}, "deadband"),
+        ({"on_delay_minutes": -1}, "on_delay_minutes"),
+        ({"off_delay_minutes": 29}, "off_delay_minutes"),
+        ({"latch": "yes"}, "latch"),
+        ({"enabled": 1}, "enabled"),
+        ({"priority": "low"}, "priority"),
+    ],
+    ids=str,
+)
+def test_a_wrong_change_is_422_names_the_field_and_changes_nothing(
+    client: ApiClient, body: dict[str, Any], field: str
+) -> None:
+    before = shown(client)
+
+    answer = patch(client, VIBRATION, body)
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert shown(client) == before
+
+
+def test_limits_that_two_change_at_once_make_a_rule_together(client: ApiClient) -> None:
+    answers = client.each_at_once(
+        [
+            ("PATCH", VIBRATION, client.headers, {"warning_limit": 7.5}),
+            ("PATCH", VIBRATION, client.headers, {"critical_limit": 7}),
+        ]
+        * 4
+    )
+
+    assert {answer.status_code for answer in answers} == {200, 422}
+    rule = shown(client)
+    assert rule["critical_limit"] > rule["warning_limit"]
+
+
+def test_a_backtest_starts_from_the_organizations_own_rule(
+    client: ApiClient, database: Database, customer: Customer, lake: Path, start: datetime
+) -> None:
+    columns = shaking((30, 36, 6.5), (60, 66, 7.5))
+    heard(database, customer, lake, Machine(customer.organization_id, "COMP-001", start, A_DAY, columns))
+    changed(client, warning_limit=7)
+
+    answer = backtested(client, changes={"on_delay_minutes": 60})
+
+    assert (answer["as_it_is"]["alerts"], answer["as_it_would_be"]["alerts"]) == (1, 0)
+    assert answer["as_it_would_be"]["rule"]["warning_limit"] == 7
+    changed(client, enabled=False)
+    switched_on = backtested(client, changes={"enabled": True})
+    assert (switched_on["as_it_is"]["alerts"], switched_on["as_it_would_be"]["alerts"]) == (0, 1)
+
+
+def test_another_rules_limit_counts_for_what_it_suppresses(
+    client: ApiClient, database: Database, customer: Customer, lake: Path, start: datetime
+) -> None:
+    columns = {"discharge_pressure_psi": [1350.0] * A_DAY}
+    heard(database, customer, lake, Machine(customer.organization_id, "COMP-001", start, A_DAY, columns))
+    patch(client, f"{RULES}/discharge_pressure_high", {"enabled": False})
+
+    as_it_is = backtested(client, rule="pressure_differential_high")["as_it_is"]
+
+    assert (as_it_is["alerts"], as_it_is["suppressed"]) == (1, 0)
+
+
+def test_the_job_reads_what_organizations_want_and_no_more(
+    client: ApiClient, database: Database, customer: Customer
+) -> None:
+    changed(client, warning_limit=7)
+
+    with transactions.job(database) as connection:
+        wanted = publish_alarms.wanted_rules(connection)
+    assert wanted[str(customer.organization_id)] == {"vibration_high": RuleChanges(warning_limit=7)}
+    for statement in (update(alert_rule_settings).values(deadband=0), delete(alert_rule_settings)):
+        with pytest.raises(ProgrammingError, match="permission denied"), transactions.job(database) as connection:
+            connection.execute(statement)

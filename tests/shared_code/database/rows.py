@@ -11,6 +11,7 @@ from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables import (
     alert_history,
+    alert_rule_settings,
     api_keys,
     audit_log,
     billing_events,
@@ -194,6 +195,12 @@ def rows_of(organization_id: OrganizationId) -> dict[Table, Row]:
             "message": "vibration is high",
             "acknowledged": False,
             "resolved": False,
+        },
+        alert_rule_settings: {
+            "organization_id": organization_id,
+            "rule": "vibration_high",
+            "updated_at": THEN,
+            "updated_by": "somebody@organization.example",
         },
         workflow_runs: {
             "organization_id": organization_id,

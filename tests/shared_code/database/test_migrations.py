@@ -43,6 +43,7 @@ TABLES = {
     "notification_deliveries",
     "delivery_attempts",
     "notifications",
+    "alert_rule_settings",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
 BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits"}
@@ -93,6 +94,7 @@ QUERY_PATHS = [
     ("notifications", "alert_id", "channel_id", "occasion"),
     ("notifications", "delivery_id"),
     ("notifications", "noticed_at"),
+    ("alert_rule_settings", "rule"),
 ]
 
 
