@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared_code.alarms import Severity
 from shared_code.database.tables.notifications import Occasion
@@ -43,10 +43,18 @@ def decide(notification: Mapping[Any, Any], now: datetime) -> Dropped | datetime
         return now
     return end_of_quiet(
         now,
-        zone=ZoneInfo(notification["timezone"]),
+        zone=zone_of(notification["timezone"]),
         quiet_from=notification["quiet_from"],
         quiet_until=notification["quiet_until"],
     )
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Return a station's time zone; UTC for one that there is not, as a metadata file may have it."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
 
 
 def _why_not(notification: Mapping[Any, Any]) -> Dropped | None:

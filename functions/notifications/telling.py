@@ -30,6 +30,7 @@ LONGEST: Final = timedelta(seconds=50)
 """When a run takes no more: the next one begins soon."""
 
 NOT_SENT: Final = Outcome(0.0, error="its channel was switched off")
+NOT_WRITTEN: Final = Outcome(0.0, error="it could not be written")
 CHANCE: Final = secrets.SystemRandom().random
 
 logger = logging.getLogger(__name__)
@@ -129,13 +130,24 @@ def _send(database: Database, postman: Postman, chance: Callable[[], float]) -> 
     now = postman.clock()
     with transactions.everywhere(database) as connection:
         claimed = queries.claim(connection, now=now, until=now + CLAIMED_FOR, limit=AT_ONCE)
-    wanted = {row["delivery_id"]: row for row in claimed if row["enabled"] and row["removed_at"] is None}
-    sent = dict(zip(wanted, postman.deliver([written(row, now) for row in wanted.values()]), strict=True))
-    outcomes = [sent.get(row["delivery_id"], NOT_SENT) for row in claimed]
+    made = [_made(row, now) for row in claimed]
+    sent = iter(postman.deliver(each for each in made if not isinstance(each, Outcome)))
+    outcomes = [each if isinstance(each, Outcome) else next(sent) for each in made]
     with transactions.everywhere(database) as connection:
         for row, outcome in zip(claimed, outcomes, strict=True):
             _note(connection, row, outcome, now=now, chance=chance())
     return outcomes
+
+
+def _made(delivery: Mapping[Any, Any], now: datetime) -> Post | Letter | Outcome:
+    """Return a message as its channel takes it, or why none goes out."""
+    if not delivery["enabled"] or delivery["removed_at"] is not None:
+        return NOT_SENT
+    try:
+        return written(delivery, now)
+    except Exception:  # whatever is wrong with one customer's message, the others' go out
+        logger.exception("delivery %s could not be written", delivery["delivery_id"])
+        return NOT_WRITTEN
 
 
 def written(delivery: Mapping[Any, Any], now: datetime) -> Post | Letter:

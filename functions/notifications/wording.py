@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from standardwebhooks import Webhook
 
 from functions.compressors.health import quantities
 from functions.mail import Letter
+from functions.notifications.decisions import zone_of
 from functions.notifications.sending import Post
 from shared_code.database.tables.notifications import Occasion
 from shared_code.thresholds import thresholds
@@ -195,7 +195,7 @@ def _how_it_ended(alert: Mapping[str, Any]) -> str:
 
 def _by_the_clock_there(instant: str, zone: str) -> str:
     """Return an instant by the station's clock, and the zone that it is in."""
-    there = datetime.fromisoformat(instant).astimezone(ZoneInfo(zone))
+    there = datetime.fromisoformat(instant).astimezone(zone_of(zone))
     offset = (there.utcoffset() or timedelta()).total_seconds() / 3600
     return f"{there:%Y-%m-%d %H:%M} {there.tzname()} (UTC{offset:+g})"
 
