@@ -32,6 +32,7 @@ KEYS = "/api/organization/api-keys"
 NEW_KEY = {"name": "Gateway", "scopes": ["read"]}
 TAKE_NONE = {"refresh_session", "sign_in_for_development", "sign_out", "switch_organization", "accept_invitation"}
 """What begins or ends a session; a repeat of it would come with a session that has ended."""
+CHANGE_NOTHING = {"backtest_alert_rule"}
 
 
 @dataclass
@@ -76,9 +77,8 @@ def test_every_write_of_an_organization_takes_a_key(api: ApiClient) -> None:
         if any(parameter["name"].lower() == "idempotency-key" for parameter in operation.get("parameters", []))
     }
 
-    assert (
-        takers == {operation["operationId"] for method, _, operation in described(api) if method != "GET"} - TAKE_NONE
-    )
+    unsafe = {operation["operationId"] for method, _, operation in described(api) if method != "GET"}
+    assert takers == unsafe - TAKE_NONE - CHANGE_NOTHING
 
 
 def test_a_write_that_would_not_keep_its_answer_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
