@@ -242,18 +242,24 @@ def settle(connection: Everywhere, rows: Sequence[Mapping[str, Any]]) -> None:
 def claim(connection: Everywhere, *, now: datetime, until: datetime, limit: int) -> Sequence[RowMapping]:
     """Take up to so many messages that are due for an attempt; return them with their channels.
 
-    Until `until` nobody else takes them, whatever becomes of this process.
+    Channels take turns, so that none waits for all that another is told. Until `until` nobody else takes the messages,
+    whatever becomes of this process.
     """
+    is_due = (
+        _DELIVERY.state == DeliveryState.WAITING,
+        _DELIVERY.next_attempt_at <= now,
+        or_(_DELIVERY.claimed_until.is_(None), _DELIVERY.claimed_until <= now),
+    )
+    whose = (_DELIVERY.organization_id, _DELIVERY.channel_id)
+    turn = func.row_number().over(partition_by=whose, order_by=_DELIVERY.next_attempt_at).label("turn")
+    waiting = select(_DELIVERY.organization_id, _DELIVERY.delivery_id, turn).where(*is_due).subquery("waiting")
     due = (
         select(_DELIVERY.organization_id, _DELIVERY.delivery_id)
-        .where(
-            _DELIVERY.state == DeliveryState.WAITING,
-            _DELIVERY.next_attempt_at <= now,
-            or_(_DELIVERY.claimed_until.is_(None), _DELIVERY.claimed_until <= now),
-        )
-        .order_by(_DELIVERY.next_attempt_at)
+        .join(waiting, _same(_DELIVERY, waiting.c, "delivery_id"))
+        .where(*is_due)
+        .order_by(waiting.c.turn, _DELIVERY.next_attempt_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=notification_deliveries, skip_locked=True)
         .subquery("due")
     )
     taken = (

@@ -32,6 +32,10 @@ def events(people: People) -> list[tuple[str, str]]:
     return [(body["type"], body["data"].get("alert_id", "")) for body in bodies]
 
 
+def stop(*_: object, **_named: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_an_alert_is_told_once(people: People) -> None:
     people.channel()
     alert = people.alert()
@@ -277,9 +281,6 @@ def test_stopped_before_it_is_sent_or_noted_it_is_sent_by_the_next_under_the_sam
     people.channel()
     people.alert()
 
-    def stop(*_: object, **_named: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr(queries, stopped_at, stop)
         with pytest.raises(KeyboardInterrupt):
@@ -308,6 +309,29 @@ def test_hosts_side_by_side_tell_everything_once(people: People) -> None:
     assert sum(each.noticed for each in told) == 120
     assert sorted(alert for _, alert in events(people)) == sorted([*alerts] * 3)
     assert {each["attempts"] for each in people.deliveries()} == {1}
+
+
+def test_a_channel_with_much_to_be_told_lets_the_others_have_their_turn(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver that answers slowly, or never, holds up its own messages."""
+    people.channel()
+    for number in range(40):
+        people.alert(rule=f"rule_{number}")
+    people.receiver.answer(*[500] * 40)
+    people.tell()
+    quick = people.channel(least_severity="critical")
+    people.alert(Severity.CRITICAL, compressor_id="COMP-002")
+    with monkeypatch.context() as patch:
+        patch.setattr(queries, "claim", stop)
+        with pytest.raises(KeyboardInterrupt):
+            people.tell(after=2 * MINUTE)
+
+    with transactions.everywhere(people.database) as connection:
+        claimed = queries.claim(connection, now=people.now, until=people.now + HOUR, limit=3)
+
+    assert quick in {row["channel_id"] for row in claimed}
+    assert len(claimed) == 3
 
 
 def test_of_two_hosts_that_both_sent_it_the_later_has_the_last_word(people: People) -> None:
