@@ -375,3 +375,13 @@ def take_sign_in_attempt(connection: Attempt, state_hash: str, *, now: datetime)
         .returning(sign_in_attempts.c.flow)
     )
     return connection.execute(statement).scalar_one_or_none()
+
+
+def lock_organization(connection: Write, organization_id: OrganizationId) -> None:
+    """Let changes that must not cross each other happen one after the other in an organization.
+
+    An update that changes nothing holds the row, until the transaction ends, on every database; SELECT .. FOR UPDATE
+    does not.
+    """
+    own = organizations.c
+    connection.execute(update(organizations).where(own.id == organization_id).values(updated_at=own.updated_at))

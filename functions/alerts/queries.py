@@ -36,7 +36,6 @@ from shared_code.database.tables import (
     audit_log,
     machine_contacts,
     maintenance_events,
-    organizations,
 )
 from shared_code.database.tables.access import ALTAVIZ
 from shared_code.database.tables.fleet import MaintenanceType
@@ -372,17 +371,6 @@ def find_wishes(connection: Read | Write, organization_id: OrganizationId) -> Ma
     )
     rows = connection.execute(query).mappings().all()
     return {row["rule"]: RuleChanges.model_construct(**{f: row[f] for f in RuleChanges.model_fields}) for row in rows}
-
-
-def lock_wishes(connection: Write, organization_id: OrganizationId) -> None:
-    """Let changes of an organization's rules happen one after the other: limits of two must make a rule together.
-
-    An update locks the row on every database; SELECT .. FOR UPDATE does not.
-    """
-    organization = organizations.c
-    connection.execute(
-        update(organizations).where(organization.id == organization_id).values(updated_at=organization.updated_at)
-    )
 
 
 def save_wishes(

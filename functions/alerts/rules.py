@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from functions.access import audit
+from functions.access import queries as access_queries
 from functions.access.audit import Origin
 from functions.access.sessions import Session
 from functions.alerts import performance, queries
@@ -73,7 +74,7 @@ def change_rule(
     """
     if name not in thresholds().alarms.rules:
         raise NotFoundError("there is no such rule")
-    queries.lock_wishes(connection, organization_id)
+    access_queries.lock_organization(connection, organization_id)  # limits of two changes must make a rule together
     all_before = queries.find_wishes(connection, organization_id)
     before = all_before.get(name, RuleChanges())
     after = before.model_copy(update=dict(wishes))

@@ -12,7 +12,6 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
-    cast,
     exists,
     false,
     func,
@@ -56,30 +55,7 @@ _NOTICED: Final = (
     "due_at",
     "closed",
 )
-_OF_THE_ALERT: Final = (
-    "compressor_id",
-    "rule",
-    "severity",
-    "onset_at",
-    "alert_timestamp",
-    "critical_at",
-    "escalated_at",
-    "sensor_name",
-    "sensor_value",
-    "peak_value",
-    "threshold_value",
-    "message",
-    "cleared_at",
-    "latched",
-    "suppressed_by",
-    "shelved_until",
-    "acknowledged",
-    "acknowledged_at",
-    "resolved",
-    "resolved_at",
-    "resolved_by",
-    "withdrawn_at",
-)
+_OF_THE_ALERT: Final = tuple(column for column in _ALERT if column.name not in _NOTICE)
 _OF_THE_CHANNEL: Final = ("kind", "enabled", "removed_at", "quiet_from", "quiet_until", "quiet_for_critical")
 _FOR_AN_ATTEMPT: Final = (
     "kind",
@@ -180,7 +156,7 @@ def lock_due(connection: Everywhere, *, now: datetime, limit: int) -> Sequence[R
     query = (
         select(
             *(_NOTICE[name] for name in ("organization_id", "notification_id", "alert_id", "channel_id", "occasion")),
-            *(_ALERT[name] for name in _OF_THE_ALERT),
+            *_OF_THE_ALERT,
             *(_CHANNEL[name] for name in _OF_THE_CHANNEL),
             station.station_id,
             station.station_name,
@@ -364,10 +340,7 @@ def change_channel(
 
 
 def count_channels(connection: Write, organization_id: OrganizationId) -> int:
-    """Return how many channels are in use; nobody else adds one until the transaction ends."""
-    connection.execute(
-        select(func.pg_advisory_xact_lock(func.hashtext(cast(literal(organization_id), String) + " channels")))
-    )
+    """Return how many channels are in use."""
     query = select(func.count()).where(_CHANNEL.organization_id == organization_id, _CHANNEL.removed_at.is_(None))
     return connection.scalar(query) or 0
 

@@ -158,7 +158,7 @@ def change_member_role(
         ForbiddenError: it is about an owner, and no owner asks.
         ConflictError: they are the last owner.
     """
-    member = _member_to_change(connection, organization_id, user_id, by, now)
+    member = _member_to_change(connection, organization_id, user_id, by)
     if role is UserRole.OWNER and not _is_owner(connection, organization_id, by):
         raise ForbiddenError(OWNERS_ONLY)
     if role is not UserRole.OWNER:
@@ -188,7 +188,7 @@ def remove_member(
         ForbiddenError: the caller may not remove them.
         ConflictError: they are the last owner.
     """
-    member = _member_to_change(connection, organization_id, user_id, by, now)
+    member = _member_to_change(connection, organization_id, user_id, by)
     if user_id != by.sub and RANKS.index(by.role) < RANKS.index(UserRole.ADMIN):
         raise ForbiddenError("removing somebody else takes the role admin or higher")
     _refuse_last_owner(connection, organization_id, member)
@@ -200,10 +200,10 @@ def remove_member(
 
 
 def _member_to_change(
-    connection: Write, organization_id: OrganizationId, user_id: UserId, by: Session, now: datetime
+    connection: Write, organization_id: OrganizationId, user_id: UserId, by: Session
 ) -> Mapping[Any, Any]:
     """Return a member that the caller may change, with nobody else changing members until the transaction ends."""
-    queries.lock_members(connection, organization_id, now=now)
+    access_queries.lock_organization(connection, organization_id)
     member = queries.find_member(connection, organization_id, user_id)
     if member is None:
         raise NotFoundError(NO_MEMBER)

@@ -77,14 +77,6 @@ def rename_organization(connection: Write, organization_id: OrganizationId, *, n
     )
 
 
-def lock_members(connection: Write, organization_id: OrganizationId, *, now: datetime) -> None:
-    """Let changes of who belongs to the organization happen one after the other, until the transaction ends.
-
-    An update locks the row on every database; SELECT .. FOR UPDATE does not.
-    """
-    connection.execute(update(organizations).where(organizations.c.id == organization_id).values(updated_at=now))
-
-
 def list_members(
     connection: Read, organization_id: OrganizationId, *, after: tuple[datetime, UUID] | None, limit: int
 ) -> Sequence[RowMapping]:
