@@ -73,13 +73,13 @@ def with_known(machines: DataFrame, alarms: DataFrame) -> DataFrame:
 def needed_from(machines: DataFrame, known: DataFrame) -> DataFrame:
     """Return the machines, with `needed_from`: the first instant whose readings judging them anew needs.
 
-    That is a day before; for an episode whose peak or latest value is no longer certain, its onset.
+    That is a day before; for an episode whose peak or latest value is no longer certain, a day before its onset.
     """
     uncertain = known.where(f.greatest("peak_at", "latest_at") >= f.col("since"))
     onsets = uncertain.groupBy(*MACHINE).agg(f.min("onset_at").alias("onset_at"))
-    day_before = f.col("since") - f.expr("INTERVAL 1 DAY")
     joined = machines.join(f.broadcast(onsets), MACHINE, "left")
-    return joined.select(*MACHINE, "since", f.least("onset_at", day_before).alias("needed_from"))
+    day_before = f.least("onset_at", "since") - f.expr("INTERVAL 1 DAY")
+    return joined.select(*MACHINE, "since", day_before.alias("needed_from"))
 
 
 def first_day(machines: DataFrame) -> date | None:

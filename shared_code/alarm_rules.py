@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared_code.arrays import HOUR_US, Booleans, Floats, Integers
-from shared_code.readings import DIFFERENTIAL, TEMPERATURE_RATE
+from shared_code.readings import DIFFERENTIAL, SENSOR_FIELDS, TEMPERATURE_RATE, UNCHANGED
 from shared_code.thresholds import AlarmRule, AlarmRules, Priority, Side, Thresholds
 
 MINUTE_US: Final = 60_000_000
@@ -23,6 +23,8 @@ NEVER: Final = np.iinfo(np.int64).max
 """Stands for an instant that has not come."""
 TOO_MANY: Final = "most_open"
 """Why an alarm is suppressed that no other rule makes needless."""
+LONGEST_UNCHANGED: Final = 12.0
+"""Hours; with the longest off-delay, readings of the day before are enough."""
 URGENCY: Final = tuple(reversed(Priority))
 
 
@@ -89,10 +91,15 @@ def with_derived(
         limits: from `config/thresholds.yaml`.
     """
     temperature, minutes = sensors["discharge_temp_f"], limits.alarms.rate_minutes
+    near, fewest = limits.quality.spike_neighbour_minutes, limits.quality.stuck_min_readings
     return {
         **sensors,
         DIFFERENTIAL: sensors["discharge_pressure_psi"] - sensors["suction_pressure_psi"],
         TEMPERATURE_RATE: rate_per_hour(machine, at, temperature, minutes),
+        **{
+            UNCHANGED[field]: unchanged_hours(machine, at, sensors[field], gap_minutes=near, readings=fewest)
+            for field in SENSOR_FIELDS
+        },
     }
 
 
@@ -115,6 +122,22 @@ def rate_per_hour(machine: Integers, at: Integers, values: Floats, minutes: floa
     now, then = rows[known], rows[before[known]]
     rates[now] = (values[now] - values[then]) / ((at[now] - at[then]) / HOUR_US)
     return rates
+
+
+def unchanged_hours(machine: Integers, at: Integers, values: Floats, *, gap_minutes: float, readings: int) -> Floats:
+    """Return for how many hours each value has been the same to the last digit; NaN where there is none.
+
+    That is 0 until so many readings have said it, and never more than half a day: what an alarm is must not depend on
+    readings much older. Zero is what a sensor says of a machine that stands, and is never counted.
+    """
+    hours = np.full(len(values), np.nan)
+    rows = np.flatnonzero(~np.isnan(values))
+    of, when, known = machine[rows], at[rows], values[rows]
+    same = np.zeros(len(rows), dtype=bool)
+    same[1:] = (of[1:] == of[:-1]) & (np.diff(when) <= gap_minutes * MINUTE_US) & (known[1:] == known[:-1])
+    lasts, first = held(known != 0, same, when, delay=0, readings=readings)
+    hours[rows] = np.where(lasts, np.minimum((when - when[first]) / HOUR_US, LONGEST_UNCHANGED), 0.0)
+    return hours
 
 
 def held(

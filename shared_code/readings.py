@@ -24,10 +24,12 @@ DIFFERENTIAL: Final = "pressure_differential"
 """Discharge pressure less suction pressure, PSI; derived."""
 TEMPERATURE_RATE: Final = "temp_rate_of_change"
 """How fast the discharge temperature rises, deg F/h; derived."""
+SENSOR_FIELDS: Final = tuple(sensor.field for sensor in SENSORS)
+UNCHANGED: Final = {field: f"{field}_unchanged" for field in SENSOR_FIELDS}
+"""How long each sensor has said the same to the last digit, h; derived."""
 STUCK: Final = "stuck"
 """The one flag whose value statistics and alarms use all the same: a sensor held at the end of its range is how the
 worst failures look. Values with another flag, and all those of a reading whose clock is in doubt, they leave out."""
-SENSOR_FIELDS: Final = tuple(sensor.field for sensor in SENSORS)
 
 ORGANIZATION: Final = "organization_id"
 """Optional in a landing file: rows without it belong to the organization the job is set up for."""

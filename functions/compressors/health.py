@@ -6,11 +6,9 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Final
 
-import yaml
-
 from functions.units import MEASURES, UnitSystem
 from shared_code.readings import SENSORS
-from shared_code.settings import CONFIG
+from shared_code.thresholds import Limits, thresholds
 
 
 class Health(StrEnum):
@@ -91,12 +89,12 @@ def quantities() -> tuple[Quantity, ...]:
 @cache
 def rules() -> tuple[Rule, ...]:
     """Return every limit that is set."""
-    written = _thresholds()
+    limits = _limits()
     return tuple(
-        Rule(quantity, above, float(written[quantity.sensor][name]), health)
+        Rule(quantity, above, limit, health)
         for quantity in quantities()
         for name, health, above in _LIMITS
-        if name in written[quantity.sensor]
+        if (limit := getattr(limits[quantity.sensor], name, None)) is not None
     )
 
 
@@ -120,18 +118,16 @@ def assess(
     return Assessment(worst({health for health, _ in reasons}), tuple(words for _, words in reasons))
 
 
-def _thresholds() -> dict[str, dict[str, Any]]:
-    written: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
-        (CONFIG / "thresholds.yaml").read_text(encoding="utf-8")
-    )
-    return {**written["sensors"], **written["derived"]}
+def _limits() -> dict[str, Limits]:
+    every: dict[str, Limits] = {**thresholds().sensors, **thresholds().derived}
+    return {sensor: every[sensor] for sensor in _JUDGED}
 
 
 def _quantities() -> list[Quantity]:
     units = {sensor.field: sensor.unit for sensor in SENSORS}
     return [
-        Quantity(sensor, *_JUDGED[sensor], unit=units.get(sensor) or limits["unit"], needed=sensor in units)
-        for sensor, limits in _thresholds().items()
+        Quantity(sensor, *_JUDGED[sensor], unit=units.get(sensor) or limits.unit or "", needed=sensor in units)
+        for sensor, limits in _limits().items()
     ]
 
 

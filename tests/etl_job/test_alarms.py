@@ -75,6 +75,27 @@ def test_a_problem_becomes_one_alert_that_says_what_is_wrong(machine: Customer) 
     assert (alert["resolved"], alert["acknowledged"], alert["withdrawn_at"]) == (False, False, None)
 
 
+def test_a_sensor_that_is_stuck_becomes_an_alert_that_names_it(machine: Customer) -> None:
+    table = readings(count=60)
+    for row in range(10, 40):
+        table = with_value(table, "gas_flow_mcf", row, 9_990.0)
+    take_in(machine, table.slice(0, 30))
+    (stuck,) = alerts(machine)
+    take_in(machine, table.slice(30), hours=1)
+    (over,) = alerts(machine)
+
+    assert (stuck["rule"], stuck["sensor_name"], stuck["threshold_value"]) == (
+        "gas_flow_stuck",
+        "gas_flow_mcf_unchanged",
+        2,
+    )
+    assert stuck["message"] == (
+        "Time since the gas flow last changed went above the warning limit of 2 h at 2026-01-05 03:50 UTC;"
+        " highest 3.167 at 2026-01-05 04:50 UTC; latest 3.167."
+    )
+    assert (over["alert_id"], over["resolved"], over["peak_value"]) == (stuck["alert_id"], True, pytest.approx(29 / 6))
+
+
 def test_the_same_alert_goes_on_becomes_critical_and_is_over(machine: Customer) -> None:
     take_in(machine, shaking(20, (10, 20)))
     (first,) = alerts(machine)

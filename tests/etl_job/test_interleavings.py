@@ -34,6 +34,7 @@ BEYOND = {
     "discharge_temp_f": (250.0, 251.0),
     "suction_pressure_psi": (25.0, 15.0),
     "discharge_pressure_psi": (1350.0, 1340.0),
+    "gas_flow_mcf": (9_000.0, 9_000.0),  # stuck
 }
 LAST_DELIVERY = MONDAY + 100 * HOUR
 OPERATIONS: dict[str, Callable[[SparkSession, Job], Summary]] = {
@@ -52,7 +53,7 @@ class File:
     rows: tuple[int, ...]
     oddities: tuple[tuple[int, str, float | None], ...]
     spells: tuple[tuple[int, int, str], ...]
-    """From which row on, and for how many, a sensor is beyond its limit."""
+    """From which row on, and for how many, a sensor is beyond its limit, or stuck."""
     hours_early: int
 
 

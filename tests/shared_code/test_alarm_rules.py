@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared_code.alarm_rules import MINUTE_US, TOO_MANY, Episode, Readings, is_suppressed, judge, rate_per_hour
+from shared_code.alarm_rules import (
+    MINUTE_US,
+    TOO_MANY,
+    Episode,
+    Readings,
+    is_suppressed,
+    judge,
+    rate_per_hour,
+    unchanged_hours,
+    with_derived,
+)
+from shared_code.readings import UNCHANGED
 from shared_code.thresholds import RuleChanges, thresholds
 from tests.factories.silver import NORMAL as SENSORS
 
@@ -19,7 +30,7 @@ STEP = 10
 FROM_THE_START = -1
 VIBRATION = "vibration_mms"
 GOOD, BAD, GRAVE, BETWEEN = 3.0, 7.0, 9.0, 5.8
-NORMAL = SENSORS | {"pressure_differential": 990.0, "temp_rate_of_change": 0.0}
+NORMAL = SENSORS | {"pressure_differential": 990.0, "temp_rate_of_change": 0.0} | dict.fromkeys(UNCHANGED.values(), 0.0)
 ALARMED = NORMAL | {
     "vibration_mms": 7.0,
     "discharge_temp_f": 250.0,
@@ -29,6 +40,7 @@ ALARMED = NORMAL | {
     "gas_flow_mcf": 5_000.0,
     "pressure_differential": 1300.0,
     "temp_rate_of_change": 25.0,
+    **dict.fromkeys(UNCHANGED.values(), 2.5),
 }
 
 
@@ -165,6 +177,37 @@ def test_the_rate_is_over_an_hour_and_never_over_a_long_gap() -> None:
     values = np.array([200.0, 210, 220, float("nan"), 300, 310, 320, 100, 400])
     rates = rate_per_hour(machine, at, values, 60)
     np.testing.assert_allclose(rates, [np.nan] * 2 + [20.0] + [np.nan] * 3 + [10.0] + [np.nan, 300.0])
+
+
+def test_it_is_counted_how_long_a_value_has_been_the_same() -> None:
+    nan = float("nan")
+    values = np.array([5.0, 5, 5, nan, 5, 6, 6, 6, 6, 0, 0, 0, 0, 7, 7, 7])
+    at = np.array([0, 30, 60, 75, 90, 100, 110, 120, 190, 200, 230, 260, 290, 300, 330, 360]) * MINUTE_US
+    machine = np.array([0] * 14 + [1] * 2)
+    hours = unchanged_hours(machine, at, values, gap_minutes=60, readings=3)
+    np.testing.assert_allclose(hours, [0.0, 0, 1, nan, 1.5, 0, 0, 20 / 60, 0, 0, 0, 0, 0, 0, 0, 0])
+
+
+def test_more_than_half_a_day_without_change_is_half_a_day() -> None:
+    at = np.arange(100) * 10 * MINUTE_US
+    hours = unchanged_hours(np.zeros(100, dtype=np.int64), at, np.full(100, 5.0), gap_minutes=60, readings=6)
+    assert hours.max() == 12
+
+
+@pytest.mark.parametrize("sensor", SENSORS)
+def test_a_stuck_sensor_raises_an_alarm_of_its_own_and_no_other(sensor: str) -> None:
+    count = 60
+    wobbling = {field: value * (1 + np.arange(count) % 7 / 1000) for field, value in SENSORS.items()}
+    wobbling[sensor] = np.where((np.arange(count) >= 6) & (np.arange(count) < 24), SENSORS[sensor], wobbling[sensor])
+    machine, at = np.zeros(count, dtype=np.int64), np.arange(count) * STEP * MINUTE_US
+    channels = with_derived(machine, at, wobbling, LIMITS)
+
+    (alarm,) = judge(Readings(machine, at, channels, np.zeros(1, dtype=np.int64)), LIMITS)
+
+    assert LIMITS.alarms.rules[alarm.rule].channel == UNCHANGED[sensor]
+    assert minutes(alarm.raised_at) == 60 + 130  # the first that is more than two hours after the first of them
+    assert alarm.peak_value == pytest.approx(17 * STEP / 60)
+    assert minutes(alarm.cleared_at) == 240 + 60
 
 
 noise = st.lists(st.floats(-1.5, 1.5), min_size=2, max_size=400)

@@ -5,7 +5,7 @@ import pytest
 
 from shared_code import thresholds as module
 from shared_code.errors import InvalidError, SettingsError
-from shared_code.readings import SENSOR_FIELDS
+from shared_code.readings import SENSOR_FIELDS, UNCHANGED
 from shared_code.settings import CONFIG
 from shared_code.thresholds import Limits, RuleChanges, thresholds
 
@@ -21,6 +21,7 @@ SENSORS = {
 DERIVED = {
     "pressure_differential": ((800, 1150), 1250, None, None, None),
     "temp_rate_of_change": (None, 20, 40, None, None),
+    **dict.fromkeys(UNCHANGED.values(), (None, 2, None, None, None)),
 }
 
 
