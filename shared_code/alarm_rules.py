@@ -308,7 +308,7 @@ def _told_once(found: Iterable[Episode], decided: set[tuple[int, str, int]], lim
     alarms = limits.alarms
 
     def in_order(episode: Episode) -> tuple[int, int, int, str]:
-        return episode.machine, episode.raised_at, URGENCY.index(alarms.rules[episode.rule].priority), episode.rule
+        return episode.machine, episode.raised_at, _urgency(episode, alarms), episode.rule
 
     told: list[Episode] = []
     standing: list[Episode] = []
@@ -339,8 +339,16 @@ def _suppressed_by(episode: Episode, standing: Sequence[Episode], alarms: AlarmR
     inhibiting = [name for name in alarms.rules[episode.rule].inhibited_by if name in rules]
     if inhibiting:
         return inhibiting[0]
-    shown = sum(not is_suppressed(other, at=episode.raised_at) for other in standing)
+    shown = sum(
+        _urgency(other, alarms) <= _urgency(episode, alarms) and not is_suppressed(other, at=episode.raised_at)
+        for other in standing
+    )
     return TOO_MANY if shown >= alarms.most_open else None
+
+
+def _urgency(episode: Episode, alarms: AlarmRules) -> int:
+    """Return the place of an alarm's priority, 0 for the most urgent: those of sensors hide none of the machine's."""
+    return URGENCY.index(alarms.rules[episode.rule].priority)
 
 
 def is_suppressed(episode: Episode, *, at: int = NEVER) -> bool:

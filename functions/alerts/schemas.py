@@ -253,7 +253,7 @@ class AlertRules(Page[AlertRule]):
     normal_readings: Annotated[int, Field(description="How many healthy readings it takes to end an alert.")]
     gap_minutes: Annotated[float, Field(description="After so long without a value a delay begins anew.")]
     group_minutes: Annotated[float, Field(description="Alerts of a machine raised so close together share `group_at`.")]
-    most_open: Annotated[int, Field(description="So many a machine may have open before warnings are suppressed.")]
+    most_open: Annotated[int, Field(description="So many as urgent may be open before a warning is suppressed.")]
 
 
 def _names_of_rules(schema: JsonDict) -> None:

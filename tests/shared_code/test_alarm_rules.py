@@ -157,18 +157,28 @@ def test_alarms_that_come_together_belong_together() -> None:
 
 
 def test_a_sixth_warning_is_suppressed_until_it_is_critical() -> None:
-    rules = ("horsepower_high", "gas_flow_low", "suction_pressure_low", "discharge_pressure_high", "vibration_high")
+    rules = ("discharge_temp_high", "gas_flow_low", "horsepower_high", "discharge_pressure_high", "vibration_high")
     channels = {LIMITS.alarms.rules[rule].channel: rule for rule in rules}
     five = {channel: [ALARMED[channel]] * 60 for channel in channels}
-    hot = [200.0] * 20 + [250.0] * 20 + [270.0] * 20
+    starved = [60.0] * 20 + [25.0] * 20 + [10.0] * 20
 
-    *shown, sixth = judge(series(five | {"discharge_temp_f": hot}), LIMITS)
+    *shown, sixth = judge(series(five | {"suction_pressure_psi": starved}), LIMITS)
 
     assert [alarm.suppressed_by for alarm in shown] == [None] * 5
-    assert (sixth.rule, sixth.suppressed_by) == ("discharge_temp_high", TOO_MANY)
+    assert (sixth.rule, sixth.suppressed_by) == ("suction_pressure_low", TOO_MANY)
     assert sixth.critical_at is not None
     assert is_suppressed(sixth, at=sixth.critical_at - 1)
     assert not is_suppressed(sixth)
+
+
+def test_sensors_at_fault_hide_no_problem_of_the_machine() -> None:
+    stuck = {channel: [ALARMED[channel]] * 60 for channel in UNCHANGED.values()}
+    shaking = [GOOD] * 20 + [BAD] * 40
+
+    *of_sensors, of_machine = judge(series(stuck | {VIBRATION: shaking}), LIMITS)
+
+    assert [alarm.suppressed_by for alarm in of_sensors] == [None] * 5 + [TOO_MANY]
+    assert (of_machine.rule, of_machine.suppressed_by) == ("vibration_high", None)
 
 
 def test_the_rate_is_over_an_hour_and_never_over_a_long_gap() -> None:

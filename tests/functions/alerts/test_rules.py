@@ -20,6 +20,7 @@ from shared_code.database.engines import Database
 from shared_code.database.tables import alert_rule_settings
 from shared_code.database.tables.fleet import MaintenanceType
 from shared_code.database.tables.organizations import Tier, UserRole
+from shared_code.readings import SENSOR_FIELDS
 from shared_code.thresholds import RuleChanges
 from tests.factories.fleet import (
     Customer,
@@ -111,7 +112,7 @@ def test_anonymous_is_401_and_viewers_and_keys_see_rules_that_operators_test(
 def test_rules_are_shown_with_their_limits_and_what_they_mean(client: ApiClient) -> None:
     shown = client.get(RULES).json()
 
-    assert len(shown["items"]) == 8
+    assert len(shown["items"]) == 8 + len(SENSOR_FIELDS)
     assert shown["items"][0] == {
         "rule": "vibration_high",
         "channel": "vibration_mms",
