@@ -2,7 +2,18 @@
 
 from enum import StrEnum
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, String, Table, Unicode, UniqueConstraint, Uuid
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Unicode,
+    UniqueConstraint,
+    Uuid,
+)
 
 from shared_code.database.tables.metadata import DOCUMENT, INSTANT, metadata, one_of, organization_id
 
@@ -68,8 +79,8 @@ class ActorKind(StrEnum):
 audit_log = Table(
     "audit_log",
     metadata,
-    organization_id(),
-    Column("id", Uuid(), primary_key=True),
+    organization_id(key=False, foreign=False),
+    Column("id", Uuid(), nullable=False),
     Column("occurred_at", INSTANT, nullable=False),
     Column("action", String(50), nullable=False),
     Column("target", Unicode(320)),
@@ -80,10 +91,11 @@ audit_log = Table(
     Column("address", String(100)),
     Column("request_id", String(100)),
     one_of("actor_kind", ActorKind),
-    Index(None, "organization_id", "occurred_at", "id"),
+    PrimaryKeyConstraint("organization_id", "occurred_at", "id"),  # the order in which it is read
     Index(None, "organization_id", "target", "occurred_at"),
 )
-"""Append-only: the API may add entries and read them, and has no right to change or delete one."""
+"""Append-only: the API may add entries and read them, and has no right to change or delete one. They refer to no row of
+any table, and outlive whom they tell of."""
 
 idempotent_requests = Table(
     "idempotent_requests",

@@ -51,7 +51,6 @@ alert_history = Table(
     one_of("alert_type", AlertType),
     one_of("severity", Severity),
     Index(None, "organization_id", "compressor_id", "alert_timestamp"),
-    Index(None, "organization_id", "resolved", "severity", "alert_timestamp"),
     Index(None, "organization_id", "resolved", "alert_timestamp"),
     Index(None, "organization_id", "alert_timestamp"),
     Index(  # one alarm a problem
@@ -64,6 +63,7 @@ alert_history = Table(
         mssql_where=text("resolved = 0"),
     ),
     Index(None, "organization_id", "compressor_id", "rule", "onset_at"),
+    postgresql_with={"fillfactor": 75},  # room for what workflows change of many at once
 )
 """The job may change what a rule says of an alert, and that it is resolved; it has no right to what people say of it,
 nor to an alert that somebody has resolved, nor to delete one."""

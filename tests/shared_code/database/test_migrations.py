@@ -74,7 +74,6 @@ QUERY_PATHS = [
     ("maintenance_events", "event_date"),
     ("alert_history", "alert_id"),
     ("alert_history", "compressor_id", "alert_timestamp"),
-    ("alert_history", "resolved", "severity", "alert_timestamp"),
     ("alert_history", "resolved", "alert_timestamp"),
     ("alert_history", "compressor_id", "rule", "onset_at"),
     ("machine_contacts", "compressor_id"),
