@@ -1,10 +1,12 @@
 """The HTTP API, put together."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 
 from functions import problems, revalidation
 from functions.access import endpoints as access
@@ -79,15 +81,13 @@ def create_app(settings: Settings, database: Callable[[], Database], *, clock: C
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        routes=_routes(),
     )
     limits = Limits(settings, database)
     answers = open_kept_answers(settings.cache)
     app.state.application = Application(settings, database, clock, limits, answers)
     problems.register(app)
     app.add_exception_handler(revalidation.AnswerKnownError, revalidation.known)
-    for router in ROUTERS:
-        app.include_router(router, prefix=problems.PREFIX)
-    guards.refuse_unguarded(app)
     app.add_middleware(revalidation.Revalidation, kept=answers)
     # From the inside out: a refusal and a failure, too, are answers that another site's page may read.
     app.add_middleware(LimitAddresses, limits=limits, clock=clock)
@@ -97,3 +97,13 @@ def create_app(settings: Settings, database: Callable[[], Database], *, clock: C
     app.add_middleware(Envelope)
     app.add_middleware(Orderly)
     return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """Return all routes, put together and checked once: that takes longer than all else an application is made of."""
+    together = APIRouter()
+    for router in ROUTERS:
+        together.include_router(router, prefix=problems.PREFIX)
+    guards.refuse_unguarded(together)
+    return together.routes

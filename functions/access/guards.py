@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
@@ -11,13 +11,13 @@ from functions.access.roles import ANYBODY, MEMBERS, RULES
 from functions.access.writes import WriteRoute
 
 
-def refuse_unguarded(app: FastAPI) -> None:
+def refuse_unguarded(router: APIRouter) -> None:
     """Check that each operation has a row in the table of roles and asks who asks as the row says.
 
     Raises:
         ValueError: names the operation that would be open, or closed, by mistake.
     """
-    for context in iter_route_contexts(app.routes):
+    for context in iter_route_contexts(router.routes):
         if isinstance(context.original_route, APIRoute):
             _check(context.original_route)
 

@@ -21,7 +21,7 @@ from tests.etl_job.customer import Customer, an_organization
 from tests.etl_job.recomputation import assert_same_windows, recomputed
 from tests.factories.landing import HOUR, MONDAY, NORMAL, deliver, deliver_fleet, readings, with_value
 
-USUAL_EXAMPLES = 8
+USUAL_EXAMPLES = 4
 EXAMPLES = int(os.environ.get("INTERLEAVINGS", USUAL_EXAMPLES))
 """`make bench` asks for more, and for others each time."""
 

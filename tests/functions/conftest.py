@@ -22,7 +22,7 @@ def now() -> datetime:
     return NOW
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings(database: Database) -> Settings:
     access = AccessSettings(
         session_secret=SecretStr(KEY),

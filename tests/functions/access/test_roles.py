@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter
 
 from functions.access import guards
 from functions.access.caller import CurrentSession, PresentedSession
@@ -75,8 +75,8 @@ def test_an_application_whose_operations_disagree_with_the_table_does_not_start(
     monkeypatch: pytest.MonkeyPatch, name: str, endpoint: Callable[..., None], complaint: str
 ) -> None:
     monkeypatch.setattr(guards, "RULES", {**RULES, "only_owners": Rule(UserRole.OWNER)})
-    app = FastAPI()
-    app.get("/x", operation_id=name)(endpoint)
+    router = APIRouter()
+    router.get("/x", operation_id=name)(endpoint)
 
     with pytest.raises(ValueError, match=f"{name}: .*{complaint}"):
-        guards.refuse_unguarded(app)
+        guards.refuse_unguarded(router)

@@ -18,7 +18,7 @@ MACHINES = ("COMP-001", "COMP-002")
 FAILED = ("COMP-002", QualityMetric.ACCURACY, DAYS[1])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def customer(database: Database) -> Customer:
     """A customer with three days of two machines, of which one machine's accuracy failed on one day."""
     customer = a_customer(database)
