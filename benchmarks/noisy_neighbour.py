@@ -23,7 +23,7 @@ from typing import Final
 import httpx
 from sqlalchemy import update
 
-from functions.billing.plans import plans
+from functions.plans import plans
 from shared_code.database import transactions
 from shared_code.database.demo import RIVAL_ORGANIZATION
 from shared_code.database.home import open_database

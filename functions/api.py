@@ -13,6 +13,7 @@ from functions.access import endpoints as access
 from functions.access import guards
 from functions.alerts import endpoints as alerts
 from functions.application import Application
+from functions.billing import endpoints as billing
 from functions.clock import Clock, utc_clock
 from functions.compressors import endpoints as compressors
 from functions.data_quality import endpoints as data_quality
@@ -45,6 +46,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     workflows.router,
     notifications.router,
     organizations.router,
+    billing.router,
     documentation.router,
 )
 

@@ -19,6 +19,8 @@ from shared_code.errors import SettingsError
 from shared_code.settings import HOME, DatabaseSettings, JobSettings, read
 
 MIN_SECRET_BYTES: Final = 32
+_STRIPE_KEY: Final = re.compile(r"[sr]k_(test|live)_[\x21-\x7e]+")
+_WEBHOOK_SECRET: Final = re.compile(r"whsec_[\x21-\x7e]{16,}")
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
@@ -256,6 +258,47 @@ class NotificationSettings(BaseSettings):
         return value
 
 
+class BillingSettings(BaseSettings):
+    """How Stripe is reached and believed; without a key nothing is sold, and everything else works.
+
+    What Stripe's prices are for is in `config/plans.yaml`.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    stripe_api_key: SecretStr | None = None
+    stripe_webhook_secret: SecretStr | None = None
+    stripe_webhook_secret_previous: SecretStr | None = None
+    """Good beside the other while the endpoint's secret is rotated."""
+    stripe_api_base: str | None = None
+    """Another address than Stripe's own, of a stand-in."""
+    stripe_trial_days: int = Field(default=0, ge=0, le=730)
+    """How long the first subscription of an organization costs nothing."""
+    stripe_promotion_codes: bool = False
+    billing_events_schedule: Schedule = "*/5 * * * * *"
+    billing_reconcile_schedule: Schedule = "0 20 * * * *"
+
+    @property
+    def live(self) -> bool:
+        """Whether the key moves real money."""
+        key = self.stripe_api_key.get_secret_value() if self.stripe_api_key else ""
+        return key.startswith(("sk_live_", "rk_live_"))
+
+    @field_validator("stripe_api_key")
+    @classmethod
+    def _says_its_mode(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _STRIPE_KEY.fullmatch(value.get_secret_value()):
+            raise ValueError("must begin with sk_test_, rk_test_, sk_live_ or rk_live_")
+        return value
+
+    @field_validator("stripe_webhook_secret", "stripe_webhook_secret_previous")
+    @classmethod
+    def _of_an_endpoint(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _WEBHOOK_SECRET.fullmatch(value.get_secret_value()):
+            raise ValueError("must begin with whsec_")
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the API is told, checked."""
@@ -271,6 +314,7 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     workflows: WorkflowSettings = field(default_factory=WorkflowSettings)
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
+    billing: BillingSettings = field(default_factory=BillingSettings)
 
 
 def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
@@ -291,6 +335,7 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
     cache = _attempt(CacheSettings, complaints)
     workflows = _attempt(WorkflowSettings, complaints)
     notifications = _attempt(NotificationSettings, complaints)
+    billing = _attempt(BillingSettings, complaints)
     if access is not None and database is not None:
         complaints += _contradictions(access, database)
     if access is not None and mail is not None:
@@ -301,12 +346,24 @@ def read_settings(*, home: Path = HOME, **defaults: object) -> Settings:
         complaints += _cache_contradictions(access, cache)
     if access is not None and notifications is not None:
         complaints += _notification_contradictions(access, notifications)
+    if access is not None and billing is not None:
+        complaints += _billing_contradictions(access, billing)
     if complaints or not (
-        access and database and mail and landing and lake and job and edge and cache and workflows and notifications
+        access
+        and database
+        and mail
+        and landing
+        and lake
+        and job
+        and edge
+        and cache
+        and workflows
+        and notifications
+        and billing
     ):
         raise SettingsError("; ".join(complaints))
     key = _session_key(access, home)
-    return Settings(access, database, key, mail, landing, lake, job, edge, cache, workflows, notifications)
+    return Settings(access, database, key, mail, landing, lake, job, edge, cache, workflows, notifications, billing)
 
 
 def _attempt(kind: type[SettingsT], complaints: list[str], **overrides: object) -> SettingsT | None:
@@ -374,6 +431,20 @@ def _notification_contradictions(access: AccessSettings, notifications: Notifica
     if environment == "development" or not notifications.notifications_private_networks:
         return []
     return [f"NOTIFICATIONS_PRIVATE_NETWORKS must not be set where ALTAVIZ_ENVIRONMENT is {environment}"]
+
+
+def _billing_contradictions(access: AccessSettings, billing: BillingSettings) -> list[str]:
+    found: list[str] = []
+    environment = access.altaviz_environment
+    if billing.stripe_api_key is not None and billing.stripe_webhook_secret is None:
+        found.append("STRIPE_WEBHOOK_SECRET must be set where STRIPE_API_KEY is")
+    if billing.stripe_webhook_secret_previous is not None and billing.stripe_webhook_secret is None:
+        found.append("STRIPE_WEBHOOK_SECRET must be set where STRIPE_WEBHOOK_SECRET_PREVIOUS is")
+    if billing.stripe_api_base is not None and environment != "development":
+        found.append(f"STRIPE_API_BASE must not be set where ALTAVIZ_ENVIRONMENT is {environment}")
+    if billing.live and environment == "development":
+        found.append("STRIPE_API_KEY must not be a live one where ALTAVIZ_ENVIRONMENT is development")
+    return found
 
 
 def _session_key(access: AccessSettings, home: Path) -> str:

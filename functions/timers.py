@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from functions.billing import timers as billing
 from functions.clock import Clock
 from functions.notifications import timers as notifications
 from functions.schedules import Timer
@@ -15,4 +16,5 @@ def timers(settings: Settings, database: Callable[[], Database], *, clock: Clock
     return [
         *workflows.timers(settings.workflows, database, clock=clock),
         *notifications.timers(settings, database, clock=clock),
+        *billing.timers(settings, database, clock=clock),
     ]

@@ -11,7 +11,7 @@ from functions.access.audit import Origin
 from functions.access.keys import Key, PresentedKey, Scope
 from functions.access.queries import Identity, KnownUser, Person
 from functions.access.sessions import REFUSED, Member, Session, Standing
-from functions.billing.plans import plans
+from functions.plans import plans
 from functions.settings import AccessSettings
 from shared_code.database import transactions
 from shared_code.database.demo import DEVELOPMENT_ISSUER

@@ -24,9 +24,9 @@ from functions.access.keys import Key, PresentedKey
 from functions.access.roles import MACHINES_ONLY, PEOPLE_ONLY
 from functions.access.sessions import Session
 from functions.application import Application, CurrentApplication, Now
-from functions.billing.plans import plans
 from functions.limits.limits import refuse
 from functions.limits.middleware import note
+from functions.plans import plans
 from shared_code.database import transactions
 from shared_code.database.transactions import Read, Write
 from shared_code.errors import ForbiddenError, UnauthorizedError

@@ -34,6 +34,7 @@ READERS: Final = Rule(UserRole.VIEWER, Scope.READ)
 MEMBERS: Final = Rule(UserRole.VIEWER)
 OPERATORS: Final = Rule(UserRole.OPERATOR)
 ADMINS: Final = Rule(UserRole.ADMIN)
+OWNERS: Final = Rule(UserRole.OWNER)
 GATEWAYS: Final = Rule(None, Scope.INGEST)
 
 RULES: Final[Mapping[str, Rule]] = {
@@ -95,6 +96,13 @@ RULES: Final[Mapping[str, Rule]] = {
     "rotate_notification_secret": ADMINS,
     "test_notification_channel": ADMINS,
     "update_notification_channel": ADMINS,
+    # What it costs.
+    "get_subscription": MEMBERS,
+    "list_invoices": OWNERS,
+    "list_plans": ANYBODY,
+    "open_billing_portal": OWNERS,
+    "receive_stripe_event": ANYBODY,  # by its signature alone
+    "start_checkout": OWNERS,
     # The organization.
     "accept_invitation": MEMBERS,  # of another organization as yet
     "change_member_role": ADMINS,

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from functions.alerts.queries import Raised
-from functions.billing.plans import plans
+from functions.plans import plans
 from functions.readings.actions import require_length
 from shared_code.database.tables.organizations import Tier
 from shared_code.errors import InvalidError

@@ -14,7 +14,7 @@ from functions.access import queries as access_queries
 from functions.access.audit import Origin
 from functions.access.sessions import Session
 from functions.alerts import performance, queries
-from functions.billing.plans import plans
+from functions.plans import plans
 from functions.readings.actions import require_length
 from functions.readings.queries import list_machines
 from functions.settings import LakeSettings

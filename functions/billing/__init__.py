@@ -1,1 +1,1 @@
-"""What organizations pay for."""
+"""What organizations pay, through Stripe: checkout, the customer portal, and what follows from what Stripe tells."""

@@ -11,9 +11,9 @@ from typing import Any, Final
 from functions.access import audit
 from functions.access.audit import Origin
 from functions.access.sessions import Session
-from functions.billing.plans import plans, require_room
 from functions.compressors import queries
 from functions.compressors.health import assess
+from functions.plans import plans, require_room
 from functions.stations.actions import as_columns, before_and_after, require_station
 from functions.stations.queries import get_station, lock_fleet
 from functions.units import UnitSystem

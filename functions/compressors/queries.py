@@ -10,6 +10,7 @@ from sqlalchemy import (
     FromClause,
     Label,
     RowMapping,
+    ScalarSelect,
     Select,
     Subquery,
     Uuid,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -37,6 +39,7 @@ from shared_code.database.tables import (
     latest_readings,
     maintenance_events,
     ml_predictions,
+    organizations,
     sensor_readings_agg,
     station_locations,
 )
@@ -47,6 +50,7 @@ from shared_code.identifiers import CompressorId, OrganizationId, StationId
 
 PAST = (sensor_readings_agg, data_quality_metrics, alert_history, maintenance_events, ml_predictions)
 """What is kept about a machine's past."""
+NO_LIMIT = 2**31 - 1
 
 
 def list_compressors(
@@ -207,6 +211,9 @@ def _machines(*, include_retired: bool) -> Select[Any]:
             criticals.label("critical_alerts"),
             (warnings + criticals).label("open_alerts"),
             _health(hour, warnings, criticals),
+            and_(machine.c.retired_at.is_(None), machine.c.compressor_id >= _first_over_limit())
+            .is_(true())
+            .label("over_plan_limit"),
         )
         .join_from(machine, station, _same(machine, station, "station_id"))
         .outerjoin(hour, and_(_same(machine, hour, "compressor_id"), hour.c.window_type == WindowType.HOUR))
@@ -218,6 +225,20 @@ def _machines(*, include_retired: bool) -> Select[Any]:
 
 def _same(left: FromClause, right: FromClause, column: str) -> ColumnElement[bool]:
     return and_(left.c.organization_id == right.c.organization_id, left.c[column] == right.c[column])
+
+
+def _first_over_limit() -> ScalarSelect[Any]:
+    """Select the first machine in use that the plan has no room for, in order of id; NULL where it has for all."""
+    other, plan = compressor_metadata.alias("other"), organizations
+    room = select(func.coalesce(plan.c.max_compressors, NO_LIMIT)).where(plan.c.id == _OURS).scalar_subquery()
+    return (
+        select(other.c.compressor_id)
+        .where(other.c.organization_id == _OURS, other.c.retired_at.is_(None))
+        .order_by(other.c.compressor_id)
+        .offset(room)
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def _open_alerts() -> Subquery:

@@ -46,7 +46,8 @@ class CompressorChanges(Body):
 class Compressor(Sparse):
     """A machine in a list; `newest_window_end` is the end of its newest hour with readings.
 
-    Its power is in HP unless other units are asked for.
+    Its power is in HP unless other units are asked for. `over_plan_limit` marks machines that the plan has no room for:
+    the last ones in order of id. They are served as all others are.
     """
 
     compressor_id: str
@@ -61,6 +62,7 @@ class Compressor(Sparse):
     open_alerts: int
     newest_window_end: AwareDatetime | None
     retired_at: AwareDatetime | None
+    over_plan_limit: bool
 
 
 class CompressorDetail(Compressor):

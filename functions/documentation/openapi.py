@@ -19,7 +19,7 @@ KEY_SCHEME: Final = {
     "bearerFormat": f"{keys.PREFIX}...",
     "description": "A machine's key, made at /api/organization/api-keys.",
 }
-NEEDS_NO_DATABASE: Final = frozenset({"check_alive", "get_openapi_document", "show_documentation"})
+NEEDS_NO_DATABASE: Final = frozenset({"check_alive", "get_openapi_document", "list_plans", "show_documentation"})
 PLAIN: Final = "Successful Response"
 """What FastAPI says of an answer that nobody described."""
 SAID: Final = {

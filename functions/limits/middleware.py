@@ -12,8 +12,10 @@ from functions.limits.allowance import Verdict, headers
 from functions.limits.limits import Limits, refuse
 from functions.problems import PREFIX, problem
 
-UNCOUNTED: Final = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready"})
-"""Probes: one that is refused would have a healthy instance taken away, and all of them come from one address."""
+UNCOUNTED: Final = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready", f"{PREFIX}/stripe/webhook"})
+"""Probes: one that is refused would have a healthy instance taken away, and all of them come from one address.
+
+So do Stripe's events, hundreds at a time; what is not signed is refused before it costs more than counting it would."""
 VERDICTS: Final = "verdicts"
 
 

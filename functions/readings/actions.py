@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from functions.access import audit
 from functions.access.audit import Origin
 from functions.access.keys import Key
-from functions.billing.plans import require_window
+from functions.plans import require_window
 from functions.readings import ingestion, queries
 from functions.readings.ingestion import Format, Judged
 from functions.readings.landing import Landing

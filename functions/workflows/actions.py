@@ -11,8 +11,8 @@ from functions import schedules
 from functions.access import audit
 from functions.access.audit import Origin
 from functions.access.sessions import Session
-from functions.billing.plans import plans
 from functions.clock import Clock
+from functions.plans import plans
 from functions.settings import WorkflowSettings
 from functions.workflows import queries
 from functions.workflows.queries import Acting, Run

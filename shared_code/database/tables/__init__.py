@@ -2,7 +2,7 @@
 
 from shared_code.database.tables.access import api_keys, audit_log, idempotent_requests, sessions, sign_in_attempts
 from shared_code.database.tables.alerts import alert_history, alert_rule_settings, staging_alert_history
-from shared_code.database.tables.billing import billing_events
+from shared_code.database.tables.billing import billing_events, payment_failures, stripe_events, subscriptions
 from shared_code.database.tables.deliveries import reading_deliveries
 from shared_code.database.tables.fleet import compressor_metadata, maintenance_events, station_locations
 from shared_code.database.tables.limits import rate_limits
@@ -50,6 +50,7 @@ __all__ = [
     "notifications",
     "organization_versions",
     "organizations",
+    "payment_failures",
     "rate_limits",
     "reading_deliveries",
     "sensor_readings_agg",
@@ -59,6 +60,8 @@ __all__ = [
     "staging_data_quality_metrics",
     "staging_sensor_readings_agg",
     "station_locations",
+    "stripe_events",
+    "subscriptions",
     "users",
     "v_active_alerts",
     "v_fleet_health_summary",

@@ -48,7 +48,13 @@ organizations = Table(
     UniqueConstraint("slug"),
     one_of("subscription_tier", Tier),
     one_of("subscription_status", SubscriptionStatus),
-    Index(None, "stripe_customer_id"),
+    Index(  # an event is about one organization
+        "uq_organizations_stripe_customer_id",
+        "stripe_customer_id",
+        unique=True,
+        postgresql_where=text("stripe_customer_id IS NOT NULL"),
+        mssql_where=text("stripe_customer_id IS NOT NULL"),
+    ),
 )
 
 users = Table(

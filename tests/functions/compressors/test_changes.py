@@ -59,6 +59,7 @@ def test_a_machine_is_created_and_changed(client: ApiClient, database: Database,
         "open_alerts": 0,
         "newest_window_end": None,
         "retired_at": None,
+        "over_plan_limit": False,
     }
     assert made.json() == whole
     assert client.get(MACHINES).json()["items"] == [whole]

@@ -75,6 +75,7 @@ def test_a_listed_machine_tells_what_it_is_where_it_stands_and_how_it_is(
             "open_alerts": 1,
             "newest_window_end": "2026-01-12T00:00:00Z",
             "retired_at": None,
+            "over_plan_limit": False,
         }
     ]
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Table, insert, select
 
-from functions.billing.plans import plans
+from functions.plans import plans
 from functions.settings import WorkflowSettings
 from functions.workflows import actions, queries
 from functions.workflows.actions import Starter

@@ -44,9 +44,11 @@ TABLES = {
     "delivery_attempts",
     "notifications",
     "alert_rule_settings",
+    "payment_failures",
+    "subscriptions",
 }
 VIEWS = {"v_latest_readings", "v_active_alerts", "v_fleet_health_summary"}
-BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits"}
+BEFORE_ANYBODY_IS_KNOWN = {"sign_in_attempts", "rate_limits", "stripe_events"}
 FOR_THE_JOB_ALONE = {"etl_runs", *STAGING}
 
 # How each table is asked, organization first: by machine, by time, by what a list can be filtered with.
@@ -94,6 +96,8 @@ QUERY_PATHS = [
     ("notifications", "delivery_id"),
     ("notifications", "noticed_at"),
     ("alert_rule_settings", "rule"),
+    ("payment_failures", "invoice_id", "attempt"),
+    ("subscriptions",),
 ]
 
 

@@ -274,6 +274,9 @@ WORKFLOWS_MAY = {
     "notification_deliveries": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "delivery_attempts": {"SELECT", "INSERT"},
     "notifications": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+    "billing_events": {"SELECT", "INSERT"},
+    "subscriptions": {"SELECT"},
+    "payment_failures": {"SELECT", "UPDATE"},
 }
 
 
@@ -288,7 +291,11 @@ def test_workflows_may_do_what_they_need_and_no_more(database: Database) -> None
 @pytest.mark.parametrize(
     "statement",
     [
-        "SELECT stripe_customer_id FROM organizations",
+        "SELECT slug FROM organizations",
+        "UPDATE organizations SET subscription_tier = 'enterprise'",
+        "SELECT payload FROM billing_events",
+        "UPDATE stripe_events SET payload = '{}'",
+        "DELETE FROM stripe_events",
         "SELECT details FROM audit_log",
         "UPDATE audit_log SET action = 'nothing'",
         "UPDATE alert_history SET shelved_until = NULL",
@@ -300,6 +307,13 @@ def test_workflows_may_do_what_they_need_and_no_more(database: Database) -> None
 def test_workflows_are_refused_what_people_did(database: Database, statement: str) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"), transactions.everywhere(database) as connection:
         connection.execute(text(statement))
+
+
+@pytest.mark.parametrize("role", [Role.APP, Role.ETL])
+def test_what_stripe_sends_is_for_what_runs_by_itself_alone(database: Database, role: Role) -> None:
+    with transactions.owner(database) as connection:
+        assert rights(connection, role, "stripe_events") == set()
+        assert rights(connection, Role.WORKFLOWS, "stripe_events") == {"SELECT", "INSERT", "UPDATE"}
 
 
 @pytest.mark.usefixtures("theirs")

@@ -1,6 +1,6 @@
 import pytest
 
-from functions.billing.plans import plans, require_window
+from functions.plans import plans, require_window
 from shared_code.database.tables.organizations import Tier
 from shared_code.database.tables.readings import WindowType
 from shared_code.errors import ForbiddenError

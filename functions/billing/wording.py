@@ -1,0 +1,34 @@
+"""What owners are told of their bill."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from functions.mail import Letter
+
+PAGE: Final = "/billing"
+"""Where the bill is, below the installation's address; people come back to it from Stripe."""
+WITHOUT_CENTS: Final = frozenset({"jpy", "krw", "vnd", "clp", "xaf", "xof"})
+
+
+def payment_failed(failure: Mapping[Any, Any], *, email: str, public_url: str) -> Letter:
+    """Return the letter that tells an owner of a failed payment; `failure` is a row of `queries.claim_failures`."""
+    until = failure["grace_until"]
+    what_follows = (
+        f"The plan stays as it is until {until:%Y-%m-%d %H:%M} UTC. Then the organization is on Free until the invoice"
+        " is paid. Nothing is deleted."
+        if until is not None
+        else "The organization is on Free until the invoice is paid. Nothing is deleted."
+    )
+    name = " ".join(str(failure["organization_name"]).split())
+    return Letter(
+        to=email,
+        subject=f"[Altaviz] A payment of {name} failed",
+        text=f"The payment of {money(failure['amount_cents'], failure['currency'])} for {name} failed"
+        f" (attempt {failure['attempt']}).\n\n{what_follows}\n\n"
+        f"To pay, or to pay in another way, open the customer portal from\n{public_url}{PAGE}\n",
+    )
+
+
+def money(cents: int, currency: str) -> str:
+    """Return an amount as people write it: 49.00 USD."""
+    return f"{cents} {currency.upper()}" if currency in WITHOUT_CENTS else f"{cents / 100:,.2f} {currency.upper()}"
