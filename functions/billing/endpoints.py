@@ -29,6 +29,8 @@ from functions.problems import responses
 router = APIRouter(tags=["billing"], route_class=WriteRoute)
 
 DEFAULT_INVOICES: Final = 12
+NUL: Final = rb"\u0000"
+"""What the database cannot keep, and Stripe does not send."""
 EVENT_BODY: Final[dict[str, Any]] = {
     "required": True,
     "content": {
@@ -155,7 +157,7 @@ def receive_stripe_event(
 ) -> Received:
     """Take an event that Stripe signed, and keep it once. What follows from it follows within seconds."""
     try:
-        document = json.loads(body)
+        document = None if NUL in body else json.loads(body)
     except (ValueError, RecursionError):
         document = None
     try:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,16 +66,19 @@ class Billing:
     customer: Customer
     settings: Settings
     now: datetime = START
-    api: ApiClient = field(init=False)
+    _api: ApiClient | None = None
 
-    def __post_init__(self) -> None:
-        self.with_settings()
+    @property
+    def api(self) -> ApiClient:
+        if self._api is None:
+            self._api = ApiClient(create_app(self.settings, lambda: self.database, clock=self.clock))
+        return self._api
 
     def with_settings(self, **changes: Any) -> None:  # noqa: ANN401 - settings
         """Begin anew with other settings of billing."""
         billing = self.settings.billing.model_copy(update=changes)
         self.settings = replace(self.settings, billing=billing)
-        self.api = ApiClient(create_app(self.settings, lambda: self.database, clock=self.clock))
+        self._api = None
 
     def clock(self) -> datetime:
         return self.now
@@ -112,6 +115,11 @@ class Billing:
     def send(self, body: bytes, *, secret: str = SECRET, at: datetime | None = None) -> httpx.Response:
         headers = {"Stripe-Signature": signed(body, at=at or self.now, secret=secret)}
         return self.api.post(WEBHOOK, content=body, headers=headers)
+
+    def take_in(self, *events: dict[str, Any]) -> None:
+        """Keep events whose signatures were believed."""
+        for event in events:
+            handling.take_in(self.database, self.settings, event, now=self.now)
 
     def handle(self) -> Handled:
         return handling.handle(self.database, self.settings, clock=self.clock, chance=lambda: 0.5)

@@ -3,8 +3,7 @@
 import base64
 import json
 import ssl
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http.cookies import SimpleCookie
@@ -16,7 +15,6 @@ from uuid import uuid4
 import httpx
 import pytest
 import trustme
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from pydantic import SecretStr
 
@@ -30,6 +28,7 @@ from shared_code.database.tables.organizations import UserRole
 from shared_code.identifiers import OrganizationId
 from tests.factories.fleet import Customer, a_colleague, a_customer, a_session
 from tests.seams.api_client import ApiClient
+from tests.seams.mail_server import a_mail_server
 
 NOWHERE = Origin(None, None)
 SignIn = Callable[[Customer], ApiClient]
@@ -313,28 +312,6 @@ def test_what_an_organization_is_called_does_not_end_up_in_the_link(world: World
     answer = client.post(INVITATIONS, json={"email": "a@b.example", "role": "viewer"})
 
     assert answer.json()["link"].startswith("http://127.0.0.1:7071/")
-
-
-class Inbox:
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # noqa: ANN401, N802 - aiosmtpd's
-        self.messages.append(envelope.content.decode())
-        return "250 taken"
-
-
-@contextmanager
-def a_mail_server(**options: Any) -> Generator[tuple[Inbox, int]]:  # noqa: ANN401 - aiosmtpd's
-    with create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    inbox = Inbox()
-    controller = Controller(inbox, hostname="127.0.0.1", port=port, **options)
-    controller.start()
-    try:
-        yield inbox, port
-    finally:
-        controller.stop()
 
 
 def mailing(world: World, **mail: Any) -> ApiClient:  # noqa: ANN401 - settings
