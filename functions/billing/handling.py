@@ -7,7 +7,7 @@ reading leads to the same rows.
 
 import logging
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -111,22 +111,18 @@ def handle(database: Database, settings: Settings, *, clock: Clock, chance: Call
         gateway = open_gateway(settings.billing)  # pyright: ignore[reportArgumentType] - frozen, so it has a hash
         while clock() - began < LONGEST:
             more = _handle_some(database, gateway, clock=clock, chance=chance)
-            if more is None:
-                break
             counts = Handled(counts.handled + more.handled, counts.failed + more.failed, counts.parked + more.parked)
+            if more.handled + more.failed + more.parked < AT_A_TIME:
+                break
     told = tell_owners(database, settings, clock=clock, chance=chance)
     return Handled(counts.handled, counts.failed, counts.parked, told)
 
 
-def _handle_some(
-    database: Database, gateway: StripeGateway, *, clock: Clock, chance: Callable[[], float]
-) -> Handled | None:
-    """Handle a batch; those of one customer are handled together, for they ask the same. None: nothing is due."""
+def _handle_some(database: Database, gateway: StripeGateway, *, clock: Clock, chance: Callable[[], float]) -> Handled:
+    """Handle up to AT_A_TIME events that are due; those of one customer together, for they ask the same."""
     now = clock()
     with transactions.everywhere(database) as connection:
         claimed = queries.claim_events(connection, now=now, until=now + CLAIMED_FOR, limit=AT_A_TIME)
-    if not claimed:
-        return None
     groups: defaultdict[OrganizationId | None, list[Mapping[Any, Any]]] = defaultdict(list)
     for row in claimed:
         whose = row["organization_id"]
@@ -134,11 +130,10 @@ def _handle_some(
     with ThreadPoolExecutor(AT_ONCE, "stripe") as pool:
         look_into = partial(_look_into, database, gateway, clock=clock)
         outcomes = list(pool.map(look_into, groups.keys(), groups.values()))
-    counts = dict.fromkeys(EventState, 0)
+    became = Counter[EventState]()
     for rows, outcome in zip(groups.values(), outcomes, strict=True):
-        for row in rows:
-            counts[_conclude(database, row, outcome, now=clock(), chance=chance())] += 1
-    return Handled(counts[EventState.HANDLED], counts[EventState.WAITING], counts[EventState.PARKED])
+        became += _conclude(database, rows, outcome, now=clock(), chance=chance)
+    return Handled(became[EventState.HANDLED], became[EventState.WAITING], became[EventState.PARKED])
 
 
 def _look_into(
@@ -220,22 +215,31 @@ def _record(
 
 
 def _conclude(
-    database: Database, event: Mapping[Any, Any], outcome: Outcome, *, now: datetime, chance: float
-) -> EventState:
-    """Keep what became of an event, and return it: handled, or waiting for another attempt, or parked."""
-    again = None if outcome.final else next_attempt(event["attempts"], now, chance=chance)
+    database: Database,
+    events: Sequence[Mapping[Any, Any]],
+    outcome: Outcome,
+    *,
+    now: datetime,
+    chance: Callable[[], float],
+) -> Counter[EventState]:
+    """Keep what became of events and count it: handled, or waiting for another attempt, or parked."""
     if outcome.reason is None:
-        state, again = EventState.HANDLED, None
-    else:
-        state = EventState.PARKED if again is None else EventState.WAITING
-        level = logging.ERROR if state is EventState.PARKED else logging.WARNING
-        logger.log(level, "event %s is %s: %s", event["event_id"], state, outcome.reason)
-    reason = outcome.reason and outcome.reason[:200]
+        ids = [event["event_id"] for event in events]
+        with transactions.everywhere(database) as connection:
+            queries.conclude_events(connection, ids, state=EventState.HANDLED, now=now)
+        return Counter({EventState.HANDLED: len(ids)})
+    became = Counter[EventState]()
+    reason = outcome.reason[:200]
     with transactions.everywhere(database) as connection:
-        queries.conclude_events(
-            connection, [event["event_id"]], state=state, reason=reason, next_attempt_at=again, now=now
-        )
-    return state
+        for event in events:
+            again = None if outcome.final else next_attempt(event["attempts"], now, chance=chance())
+            state = EventState.PARKED if again is None else EventState.WAITING
+            level = logging.ERROR if state is EventState.PARKED else logging.WARNING
+            logger.log(level, "event %s is %s: %s", event["event_id"], state, reason)
+            ids = [event["event_id"]]
+            queries.conclude_events(connection, ids, state=state, now=now, reason=reason, next_attempt_at=again)
+            became[state] += 1
+    return became
 
 
 def next_attempt(attempts: int, now: datetime, *, chance: float) -> datetime | None:

@@ -142,9 +142,9 @@ def conclude_events(
     event_ids: Collection[str],
     *,
     state: EventState,
-    reason: str | None,
-    next_attempt_at: datetime | None,
     now: datetime,
+    reason: str | None = None,
+    next_attempt_at: datetime | None = None,
 ) -> None:
     """Keep what became of events."""
     connection.execute(

@@ -34,7 +34,7 @@ _NAME = re.compile(r"[^\[\]]+")
 
 def signed(body: bytes, *, at: datetime, secret: str = SECRET) -> str:
     """Return the signature of a delivery, as Stripe makes it."""
-    return WebhookSignature.generate_signature_header(body.decode(), secret, int(at.timestamp()))
+    return WebhookSignature.generate_signature_header(body.decode(), secret, int(at.timestamp()))  # pyright: ignore[reportUnknownMemberType] - it carries half its types
 
 
 def unfold(form: str) -> Document:
@@ -88,7 +88,13 @@ class Stripe:
         } | more
 
     def a_customer(self, **more: object) -> str:
-        customer = {"id": f"cus_{uuid4().hex}", "object": "customer", "metadata": {}, "livemode": False, **more}
+        customer: Document = {
+            "id": f"cus_{uuid4().hex}",
+            "object": "customer",
+            "metadata": {},
+            "livemode": False,
+            **more,
+        }
         self.customers[customer["id"]] = customer
         return customer["id"]
 
@@ -220,11 +226,11 @@ class Stripe:
             case "GET", ["customers", identifier] if identifier in self.customers:
                 return 200, self.customers[identifier]
             case "GET", ["subscriptions"]:
-                return 200, self._page(self.subscriptions, asked)
+                return 200, self._page(self.subscriptions, asked, "/v1/subscriptions")
             case "GET", ["invoices"]:
-                return 200, self._page(self.invoices, asked)
+                return 200, self._page(self.invoices, asked, "/v1/invoices")
             case "GET", ["checkout", "sessions"]:
-                return 200, self._page(self.checkouts, asked)
+                return 200, self._page(self.checkouts, asked, "/v1/checkout/sessions")
             case "POST", ["checkout", "sessions"]:
                 return 200, self._checkout(asked)
             case "POST", ["checkout", "sessions", identifier, "expire"]:
@@ -253,7 +259,7 @@ class Stripe:
         self.checkouts[identifier] = made
         return made
 
-    def _page(self, kind: dict[str, Document], asked: Document) -> Document:
+    def _page(self, kind: dict[str, Document], asked: Document, url: str) -> Document:
         """Return a page of a list, the newest first."""
         found = [
             each
@@ -263,7 +269,7 @@ class Stripe:
         if "starting_after" in asked:
             found = found[[each["id"] for each in found].index(asked["starting_after"]) + 1 :]
         limit = int(asked.get("limit", "10"))
-        return {"object": "list", "url": "/v1/x", "data": found[:limit], "has_more": len(found) > limit}
+        return {"object": "list", "url": url, "data": found[:limit], "has_more": len(found) > limit}
 
 
 @contextmanager
@@ -272,6 +278,7 @@ def a_stripe(now: datetime) -> Generator[Stripe]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits for an acknowledgement of its head
 
         def do_GET(self) -> None:
             self._serve(urlsplit(self.path).query)

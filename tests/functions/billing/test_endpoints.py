@@ -91,7 +91,7 @@ def test_a_trial_is_for_who_never_had_a_subscription(billing: Billing) -> None:
 
 def test_however_many_click_at_once_there_is_one_customer_and_one_open_checkout(billing: Billing) -> None:
     owner = billing.client()
-    calls = [("POST", CHECKOUT, owner.headers, {"plan": "pro"}) for _ in range(10)]
+    calls: list[tuple[str, str, dict[str, str], object]] = [("POST", CHECKOUT, owner.headers, {"plan": "pro"})] * 10
 
     answers = owner.each_at_once(calls)
 

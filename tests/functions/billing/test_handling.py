@@ -4,7 +4,6 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
@@ -68,32 +67,38 @@ def begin_anew(billing: Billing) -> None:
         connection.execute(update(organizations).where(own).values(values))
 
 
-def test_in_whatever_order_and_however_often_events_come_the_end_is_the_same(billing: Billing) -> None:
+@pytest.mark.parametrize("first", range(6))
+def test_in_whatever_order_and_however_often_events_come_the_end_is_the_same(billing: Billing, first: int) -> None:
     """Event k is sent when k things have happened at the earliest; Stripe has by then what it has."""
-    chance = random.Random(5)
-    customer_id = billing.customer_id()
-    events, had = a_life(billing.stripe, customer_id)
-    ends: set[str] = set()
-    orders = list(permutations(range(6)))
+    chance = random.Random(first)  # noqa: S311 - it guards nothing
+    events, had = a_life(billing.stripe, billing.customer_id())
+    billing.take_in(*events)
+    billing.handle()
+    end = billing.final()
+    orders = [order for order in permutations(range(6)) if order[0] == first]
+
     for order in orders:
         begin_anew(billing)
-        twice = [*order, *chance.sample(order, 6)]
-        looks = {*chance.sample(range(len(twice)), 2), len(twice) - 1}
+        sent = [*order, *chance.sample(order, 3)]
+        looks = {chance.randrange(len(sent)), len(sent) - 1}
         latest = 0
-        for at, number in enumerate(twice):
+        for at, number in enumerate(sent):
             latest = max(latest, number)
             billing.stripe.subscriptions, billing.stripe.invoices = had[latest]
             billing.take_in(events[number])
             if at in looks:
                 assert billing.handle().failed == 0
-        ends.add(repr(sorted(billing.final().items())))
+        assert billing.final() == end, order
         kept = billing.rows(billing_events)
         assert len(kept) == 6
         assert all(row["handled_at"] for row in kept)
 
-    assert len(orders) == 720
-    assert len(ends) == 1
-    assert billing.plan() == ("enterprise", "active", None)
+    assert len(orders) == 720 / 6
+    assert (end["subscription_tier"], end["subscription_status"], end["stripe_status"]) == (
+        "enterprise",
+        "active",
+        "active",
+    )
     assert billing.state()["cancel_at_period_end"] is True
 
 
@@ -103,7 +108,7 @@ def test_a_hundred_deliveries_at_once_have_one_effect(billing: Billing) -> None:
 
     answers = billing.api.together([("POST", "/api/stripe/webhook")] * 100, content=body, headers=headers)
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda _: billing.handle(), range(4)))
+        done = [each.result(60) for each in [pool.submit(billing.handle) for _ in range(4)]]
 
     assert {answer.status_code for answer in answers} == {200}
     assert sum(answer.json()["new"] for answer in answers) == 1
@@ -143,7 +148,7 @@ class KilledError(BaseException):
 
 def killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, before: bool) -> list[str]:  # noqa: ANN401 - a module
     """Let a step end everything once, before or after it is done."""
-    step: Callable[..., Any] = getattr(owner, name)
+    step = getattr(owner, name)
     died: list[str] = []
 
     def die(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the step
@@ -180,7 +185,12 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, before:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_stopped_at_any_step_nothing_is_lost_and_nothing_doubled(
-    billing: Billing, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, before: bool
+    billing: Billing,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: Any,  # noqa: ANN401 - a module
+    name: str,
+    *,
+    before: bool,
 ) -> None:
     created = billing.stripe.subscribe(billing.customer_id())
     failed = billing.stripe.fail_payment(created["data"]["object"]["id"])
@@ -470,6 +480,6 @@ def test_no_more_is_handled_than_there_is_time_for(billing: Billing, monkeypatch
 
 def test_a_customer_belongs_to_one_organization(billing: Billing) -> None:
     customer_id, other = billing.customer_id(), a_customer(billing.database)
-    with pytest.raises(IntegrityError), transactions.owner(billing.database) as connection:
-        own = organizations.c.id == other.organization_id
-        connection.execute(update(organizations).where(own).values(stripe_customer_id=customer_id))
+
+    with pytest.raises(IntegrityError), transactions.write(billing.database, other.organization_id) as connection:
+        queries.set_customer(connection, other.organization_id, customer_id, now=START)
