@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from functions.host import FALLBACK
-from functions.settings import NotificationSettings, WorkflowSettings
+from functions.settings import BillingSettings, NotificationSettings, WorkflowSettings
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.home import open_database
@@ -48,6 +48,12 @@ EXPECTED = {
     "get_compressor": ("GET", "/api/compressors/{compressor_id}"),
     "get_fleet": ("GET", "/api/fleet"),
     "get_openapi_document": ("GET", "/api/openapi.json"),
+    "get_subscription": ("GET", "/api/billing/subscription"),
+    "list_invoices": ("GET", "/api/billing/invoices"),
+    "list_plans": ("GET", "/api/billing/plans"),
+    "open_billing_portal": ("POST", "/api/billing/portal"),
+    "receive_stripe_event": ("POST", "/api/stripe/webhook"),
+    "start_checkout": ("POST", "/api/billing/checkout"),
     "get_organization": ("GET", "/api/organization"),
     "get_session": ("GET", "/api/auth/session"),
     "get_workflow_settings": ("GET", "/api/workflows/settings"),
@@ -96,7 +102,7 @@ EXPECTED = {
     "update_station": ("PATCH", "/api/stations/{station_id}"),
     "update_workflow_settings": ("PATCH", "/api/workflows/settings"),
 }
-TIMERS = {*(each.value for each in Workflow), "tell_people"}
+TIMERS = {*(each.value for each in Workflow), "tell_people", "handle_billing_events", "reconcile_subscriptions"}
 WANT_A_BODY = {
     "accept_invitation",
     "backtest_alert_rule",
@@ -112,6 +118,7 @@ WANT_A_BODY = {
     "rotate_api_key",
     "run_workflows",
     "shelve_alert",
+    "start_checkout",
     "switch_organization",
     "update_alert_rule",
     "update_compressor",
@@ -196,6 +203,8 @@ def test_each_timer_has_a_function_that_its_schedule_alone_starts(host: Function
     for workflow in Workflow:
         assert host.timers[workflow].schedule == settings.schedule(workflow)
     assert host.timers["tell_people"].schedule == NotificationSettings().notifications_schedule
+    assert host.timers["handle_billing_events"].schedule == BillingSettings().billing_events_schedule
+    assert host.timers["reconcile_subscriptions"].schedule == BillingSettings().billing_reconcile_schedule
     assert not any(timer.on_startup for timer in host.timers.values())
 
 
@@ -239,7 +248,8 @@ def test_a_start_without_its_settings_names_them_where_operations_look(
 def test_starting_loads_nothing_that_few_requests_need() -> None:
     program = (
         "import sys; import functions.host; "
-        "print(*{'pyarrow', 'numpy', 'pandas', 'deltalake', 'azure.storage', 'azure.identity'} & set(sys.modules))"
+        "print(*{'pyarrow', 'numpy', 'pandas', 'deltalake', 'azure.storage', 'azure.identity', 'stripe'}"
+        " & set(sys.modules))"
     )
 
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own program
@@ -262,6 +272,8 @@ def test_each_operation_answers_through_its_own_function(host: FunctionsHost, na
         "sign_out": 204,
         "ingest_readings": 403,
         "begin_entra_sign_in": 503,
+        "open_billing_portal": 503,
+        "receive_stripe_event": 503,
         "complete_entra_sign_in": 401,
     }.get(name, usual)
     assert answer.response.headers["X-Frame-Options"] == "DENY"

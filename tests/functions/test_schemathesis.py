@@ -6,6 +6,7 @@
 # pyright: reportUnknownLambdaType=false
 
 import os
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,7 @@ from shared_code.database.engines import Database
 from tests.factories.fleet import a_compressor, a_customer, a_key, a_session, a_station
 from tests.functions.conftest import KEY, NOW
 from tests.seams.api_client import ApiClient
+from tests.seams.stripe import a_stripe, prices
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
 """Of each operation, right and wrong; more by `make bench`."""
@@ -39,6 +41,8 @@ EXCUSED: dict[str, tuple[str, ...]] = {
     "ingest_readings": ("negative_data_rejection", "positive_data_acceptance"),
     # There is no provider here, and it says so; tests/functions/access/test_entra.py has one.
     "begin_entra_sign_in": ("not_a_server_error",),
+    # Nobody here signs; tests/functions/billing/test_webhook.py does.
+    "receive_stripe_event": ("positive_data_acceptance",),
 }
 A_STATION, A_MACHINE = "STATION-A", "COMP-001"
 GIVEN: dict[str, dict[str, Any]] = {
@@ -89,15 +93,16 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(database: Database) -> Served:
+def served(database: Database) -> Generator[Served]:
     access = AccessSettings(dev_credentials_enabled=True, dev_credentials_allow_list=frozenset({"demo@altaviz.dev"}))
     edge = EdgeSettings(altaviz_requests_per_minute=100_000)
     workflows = WorkflowSettings(workflows_api_key=SecretStr("the installation's key, which nobody sends"))
-    told = Settings(access, database.settings, KEY, edge=edge, workflows=workflows)
-    app = create_app(told, lambda: database, clock=lambda: NOW)
-    listed: Any = schemathesis.openapi.from_asgi("/api/openapi.json", app).get_all_operations()
-    found = [each.ok() for each in listed]
-    return Served(ApiClient(app), {operation.definition.raw["operationId"]: operation for operation in found})
+    with a_stripe(NOW) as stripe, prices():
+        told = Settings(access, database.settings, KEY, edge=edge, workflows=workflows, billing=stripe.settings)
+        app = create_app(told, lambda: database, clock=lambda: NOW)
+        listed: Any = schemathesis.openapi.from_asgi("/api/openapi.json", app).get_all_operations()
+        found = [each.ok() for each in listed]
+        yield Served(ApiClient(app), {operation.definition.raw["operationId"]: operation for operation in found})
 
 
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.name.lower())

@@ -37,6 +37,12 @@ NAMES = (
     "WORKFLOWS_API_KEY",
     "NOTIFICATIONS_SCHEDULE",
     "NOTIFICATIONS_PRIVATE_NETWORKS",
+    "STRIPE_API_KEY",
+    "STRIPE_WEBHOOK_SECRET",
+    "STRIPE_WEBHOOK_SECRET_PREVIOUS",
+    "STRIPE_API_BASE",
+    "STRIPE_TRIAL_DAYS",
+    "BILLING_EVENTS_SCHEDULE",
 )
 
 
@@ -231,6 +237,12 @@ def test_workflows_act_after_their_hours_and_take_no_key_unless_told(
         ("ALTAVIZ_REQUESTS_PER_MINUTE", "-1"),
         ("ALTAVIZ_REQUESTS_PER_MINUTE", "many"),
         ("ALTAVIZ_REQUESTS_COUNTED_IN", "nowhere"),
+        ("STRIPE_API_KEY", "pk_test_canary"),
+        ("STRIPE_API_KEY", "sk_test_canary\n"),
+        ("STRIPE_WEBHOOK_SECRET", "canary_of_sixteen_and_more"),
+        ("STRIPE_WEBHOOK_SECRET_PREVIOUS", "whsec_canary"),
+        ("STRIPE_TRIAL_DAYS", "-1"),
+        ("BILLING_EVENTS_SCHEDULE", "*/5 * * * *"),
     ],
 )
 def test_a_wrong_limit_or_origin_is_named(
@@ -238,8 +250,49 @@ def test_a_wrong_limit_or_origin_is_named(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(SettingsError, match=name.lower()):
+    with pytest.raises(SettingsError, match=name.lower()) as refused:
         read_settings(home=tmp_path)
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "complaint"),
+    [
+        ({"STRIPE_API_KEY": "sk_test_canary"}, "STRIPE_WEBHOOK_SECRET must be set where STRIPE_API_KEY is"),
+        (
+            {"STRIPE_WEBHOOK_SECRET_PREVIOUS": "whsec_canary_of_sixteen"},
+            "STRIPE_WEBHOOK_SECRET must be set where STRIPE_WEBHOOK_SECRET_PREVIOUS is",
+        ),
+        (
+            {"STRIPE_API_KEY": "rk_live_canary", "STRIPE_WEBHOOK_SECRET": "whsec_canary_of_sixteen"},
+            "STRIPE_API_KEY must not be a live one where ALTAVIZ_ENVIRONMENT is development",
+        ),
+        (
+            {"STRIPE_API_BASE": "https://canary.example", "ALTAVIZ_ENVIRONMENT": "production"},
+            "STRIPE_API_BASE must not be set where ALTAVIZ_ENVIRONMENT is production",
+        ),
+    ],
+)
+def test_settings_of_stripe_that_do_not_go_together_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wanted: dict[str, str], complaint: str
+) -> None:
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=complaint) as refused:
+        read_settings(home=tmp_path)
+    assert "canary" not in str(refused.value)
+
+
+def test_with_and_without_stripe_there_is_an_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read_settings(home=tmp_path).billing.stripe_api_key is None
+    monkeypatch.setenv("STRIPE_API_KEY", "sk_test_canary")
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_canary_of_sixteen")
+
+    told = read_settings(home=tmp_path)
+
+    assert not told.billing.live
+    assert "canary" not in repr(told)
 
 
 @pytest.mark.parametrize("networks", ["127.0.0.0/8", "10.0.0.0/8, fd00::/8"])

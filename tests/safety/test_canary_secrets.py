@@ -1,5 +1,6 @@
 """Secrets that a request brings or gets are in no log, whatever happens to it, at the most talkative level."""
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,9 @@ from functions.settings import MailSettings, Settings
 from shared_code.database.engines import Database
 from tests.factories.fleet import Customer, a_customer
 from tests.functions.conftest import KEY, NOW
+from tests.seams import stripe as stripe_seam
 from tests.seams.api_client import ApiClient
+from tests.seams.stripe import a_stripe, prices, signed
 
 SignIn = Callable[[Customer], ApiClient]
 CANARY = "canary-8c1f"
@@ -80,6 +83,31 @@ def test_a_failure_shows_neither_body_nor_token(
     assert answer.status_code == 500
     assert "no secret here" in log.text
     assert_silent(log, CANARY, client.headers["Authorization"].partition(" ")[2])
+
+
+def test_a_purchase_that_stripe_refuses(
+    settings: Settings, signed_in: SignIn, database: Database, log: pytest.LogCaptureFixture
+) -> None:
+    customer = signed_in(a_customer(database))
+    with a_stripe(NOW) as stripe, prices():
+        client = replace(
+            customer,
+            app=create_app(replace(settings, billing=stripe.settings), lambda: database, clock=lambda: NOW),
+        )
+        body = json.dumps(stripe.event("invoice.paid", {"object": "invoice", "customer": CANARY})).encode()
+        signature = signed(body, at=NOW)
+        taken = client.post("/api/stripe/webhook", content=body, headers={"Stripe-Signature": signature})
+        for header in (signature.replace("v1=", "v1=0"), signature.replace("t=", "t=1"), CANARY):
+            refused = client.post("/api/stripe/webhook", content=body, headers={"Stripe-Signature": header})
+            assert (refused.status_code, signature[20:] in refused.text) == (400, False)
+        bought = client.post("/api/billing/checkout", json={"plan": "pro"})
+        stripe.failures = [402] * 3
+        for path in ("checkout", "portal"):
+            assert client.post(f"/api/billing/{path}", json={"plan": "pro"}).status_code == 503
+
+    assert taken.status_code == bought.status_code == 200
+    url = bought.json()["url"]
+    assert_silent(log, stripe_seam.KEY, stripe_seam.SECRET, CANARY, signature.partition("v1=")[2], url)
 
 
 def test_settings_are_not_said_when_what_they_are_for_fails(

@@ -16,7 +16,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
+import pytest
+from pydantic import SecretStr
 from stripe import WebhookSignature
+
+from functions.plans import plans
+from functions.settings import BillingSettings
 
 KEY = "sk_test_canary5d1f"  # of a server that lives for one test
 SECRET = "whsec_canary7a2c_of_the_endpoint"  # noqa: S105 - likewise
@@ -35,6 +40,17 @@ _NAME = re.compile(r"[^\[\]]+")
 def signed(body: bytes, *, at: datetime, secret: str = SECRET) -> str:
     """Return the signature of a delivery, as Stripe makes it."""
     return WebhookSignature.generate_signature_header(body.decode(), secret, int(at.timestamp()))  # pyright: ignore[reportUnknownMemberType] - it carries half its types
+
+
+@contextmanager
+def prices() -> Generator[None]:
+    """Let plans be for sale."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in PRICES.items():
+            monkeypatch.setenv(name, value)
+        plans.cache_clear()
+        yield
+    plans.cache_clear()
 
 
 def unfold(form: str) -> Document:
@@ -73,6 +89,13 @@ class Stripe:
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> BillingSettings:
+        """What an installation is told that reaches this one."""
+        return BillingSettings(
+            stripe_api_key=SecretStr(KEY), stripe_webhook_secret=SecretStr(SECRET), stripe_api_base=self.address
+        )
 
     # What happens at Stripe: each returns the event that tells of it.
 

@@ -8,15 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import delete, select, update
 
 from functions.access import sessions
 from functions.api import create_app
 from functions.billing import handling
 from functions.billing.handling import Handled, Reconciled
-from functions.plans import plans
-from functions.settings import BillingSettings, Settings
+from functions.settings import Settings
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.home import open_database
@@ -25,9 +23,8 @@ from shared_code.database.tables.organizations import Tier, UserRole
 from shared_code.settings import DatabaseSettings, read
 from tests.factories.fleet import Customer, a_colleague, a_customer, a_session
 from tests.functions.conftest import KEY as SESSION_KEY
-from tests.seams import stripe as seam
 from tests.seams.api_client import ApiClient
-from tests.seams.stripe import PRICES, SECRET, Stripe, a_stripe, signed
+from tests.seams.stripe import SECRET, Stripe, a_stripe, prices, signed
 
 START = datetime(2026, 1, 12, 18, tzinfo=UTC)
 WEBHOOK = "/api/stripe/webhook"
@@ -39,16 +36,6 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Generator[Database]:
     database = open_database(settings, now=START)
     yield database
     database.dispose()
-
-
-@pytest.fixture
-def for_sale(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    for name, value in PRICES.items():
-        monkeypatch.setenv(name, value)
-    plans.cache_clear()
-    yield
-    monkeypatch.undo()
-    plans.cache_clear()
 
 
 @pytest.fixture
@@ -153,13 +140,10 @@ class Billing:
 
 
 @pytest.fixture
-def billing(apart: Database, stripe: Stripe, settings: Settings, for_sale: None) -> Generator[Billing]:
-    del for_sale
-    told = BillingSettings(
-        stripe_api_key=SecretStr(seam.KEY), stripe_webhook_secret=SecretStr(SECRET), stripe_api_base=stripe.address
-    )
+def billing(apart: Database, stripe: Stripe, settings: Settings) -> Generator[Billing]:
     customer = a_customer(apart, tier=Tier.FREE)
-    yield Billing(apart, stripe, customer, replace(settings, database=apart.settings, billing=told))
+    with prices():
+        yield Billing(apart, stripe, customer, replace(settings, database=apart.settings, billing=stripe.settings))
     with transactions.owner(apart) as connection:
         for table in (stripe_events, billing_events, subscriptions, payment_failures):
             connection.execute(delete(table))
