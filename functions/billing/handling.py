@@ -20,7 +20,7 @@ from functions.access import audit
 from functions.access import queries as access_queries
 from functions.access.audit import Origin
 from functions.billing import queries, stripe_events, wording
-from functions.billing.stripe_events import NotUnderstoodError, Standing, StripeEvent, Subscription
+from functions.billing.stripe_events import Keeping, NotUnderstoodError, Standing, StripeEvent, Subscription
 from functions.billing.stripe_gateway import StripeGateway, open_gateway
 from functions.clock import Clock
 from functions.plans import plans, sold
@@ -28,6 +28,7 @@ from functions.settings import Settings
 from shared_code.database import transactions
 from shared_code.database.engines import Database
 from shared_code.database.tables.billing import EventState
+from shared_code.database.tables.organizations import Tier
 from shared_code.database.transactions import Write
 from shared_code.errors import UnavailableError
 from shared_code.identifiers import OrganizationId
@@ -184,7 +185,10 @@ def converge(
         now = clock()
         standing = stripe_events.converge(account, sold(), now=now)
         limit = plans()[standing.tier].max_compressors
-        queries.set_standing(connection, organization_id, account, standing, max_compressors=limit, now=now)
+        keeping = stripe_events.keeping(Tier(before["subscription_tier"]), standing.tier, _keeping(before), now=now)
+        queries.set_standing(
+            connection, organization_id, account, standing, max_compressors=limit, keeping=keeping, now=now
+        )
         queries.add_failures(connection, organization_id, account.failures, grace_until=standing.grace_until, now=now)
         _record(connection, organization_id, before, standing, now)
         for row in events:
@@ -193,6 +197,11 @@ def converge(
             queries.add_billing_event(connection, organization_id, event, payload, received_at=row["received_at"])
         queries.mark_handled(connection, organization_id, [row["event_id"] for row in events], now=now)
     return standing
+
+
+def _keeping(account: Mapping[Any, Any]) -> Keeping | None:
+    until: datetime | None = account["keeps_until"]
+    return None if until is None else Keeping(Tier(account["keeps_as"]), until)
 
 
 def _record(

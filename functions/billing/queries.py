@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy import RowMapping, and_, case, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from functions.billing.stripe_events import Account, Failure, Standing, StripeEvent
+from functions.billing.stripe_events import Account, Failure, Keeping, Standing, StripeEvent
 from shared_code.database.tables import (
     billing_events,
     compressor_metadata,
@@ -193,7 +193,8 @@ def get_account(connection: Read | Write, organization_id: OrganizationId) -> Ro
             _OWN.subscription_tier,
             _OWN.subscription_status,
             _OWN.max_compressors,
-            subscriptions.c.customer_id.label("known_customer_id"),
+            subscriptions.c.keeps_as,
+            subscriptions.c.keeps_until,
             *(subscriptions.c[name] for name in STANDING),
         )
         .outerjoin(subscriptions, subscriptions.c.organization_id == _OWN.id)
@@ -216,6 +217,7 @@ def set_standing(
     standing: Standing,
     *,
     max_compressors: int | None,
+    keeping: Keeping | None,
     now: datetime,
 ) -> None:
     """Let an organization be what its subscription says."""
@@ -231,6 +233,8 @@ def set_standing(
     )
     values = {name: getattr(standing, name) for name in STANDING} | {
         "customer_id": account.customer_id,
+        "keeps_as": keeping.tier if keeping else None,
+        "keeps_until": keeping.until if keeping else None,
         "changed_at": now,
     }
     statement = insert(subscriptions).values(organization_id=organization_id, **values)

@@ -41,6 +41,10 @@ class SubscriptionState(BaseModel):
     grace_until: Annotated[
         AwareDatetime | None, Field(description="Where a payment failed: until when the plan stays as it is.")
     ]
+    keeps_until: Annotated[
+        AwareDatetime | None,
+        Field(description="After a downgrade: until when readings are kept for as long as the plan before keeps them."),
+    ]
     machines_used: int
     machines_allowed: int | None
     machines_over_limit: int

@@ -7,7 +7,7 @@ subscriptions as Stripe has them at the moment, so that neither order nor number
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from functions.plans import Period, Sold
 from shared_code.database.tables.organizations import SubscriptionStatus, Tier
@@ -28,6 +28,8 @@ HANDLED: Final = frozenset(
 """Events after which a customer is looked at; all others are kept and nothing else."""
 GRACE: Final = timedelta(days=7)
 """How long after the first payment that failed an organization keeps what it has."""
+KEEPS: Final = timedelta(days=30)
+"""How long after a downgrade readings are still kept for as many days as the plan before keeps them."""
 TIERS: Final = tuple(Tier)
 """Each includes what those before it include."""
 
@@ -109,6 +111,13 @@ class Standing:
     grace_until: datetime | None = None
 
 
+class Keeping(NamedTuple):
+    """By which plan's days readings are kept after a downgrade, and until when."""
+
+    tier: Tier
+    until: datetime
+
+
 _STATUSES: Final[Mapping[str, SubscriptionStatus]] = {
     "active": SubscriptionStatus.ACTIVE,
     "trialing": SubscriptionStatus.TRIALING,
@@ -147,6 +156,25 @@ def converge(account: Account, sold: Mapping[str, Sold], *, now: datetime) -> St
         return Standing(Tier.FREE, SubscriptionStatus.ACTIVE)
     judged = [_judge(each, account.failures, sold, now) for each in account.subscriptions]
     return max(zip(judged, account.subscriptions, strict=True), key=lambda pair: _rank(*pair))[0]
+
+
+def keeping(before: Tier, after: Tier, known: Keeping | None, *, now: datetime) -> Keeping | None:
+    """Return by which plan's days readings are kept from now on; None: by those of the plan `after`.
+
+    Whoever pays again within thirty days finds everything.
+
+    Args:
+        before: the plan that the organization had.
+        after: the plan that it has from now on.
+        known: what was said at a downgrade before.
+        now: the instant.
+    """
+    still = known if known is not None and now < known.until else None
+    if TIERS.index(after) < TIERS.index(before):
+        return Keeping(max(before, still.tier if still else before, key=TIERS.index), now + KEEPS)
+    if still is not None and TIERS.index(still.tier) > TIERS.index(after):
+        return still
+    return None
 
 
 def _judge(

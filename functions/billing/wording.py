@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from functions.billing.stripe_events import KEEPS
 from functions.mail import Letter
 
 PAGE: Final = "/billing"
 """Where the bill is, below the installation's address; people come back to it from Stripe."""
+KEPT: Final = f"No machine is deleted, and readings are kept as they are now for {KEEPS.days} days more."
 WITHOUT_CENTS: Final = frozenset({"jpy", "krw", "vnd", "clp", "xaf", "xof"})
 
 
@@ -15,9 +17,9 @@ def payment_failed(failure: Mapping[Any, Any], *, email: str, public_url: str) -
     until = failure["grace_until"]
     what_follows = (
         f"The plan stays as it is until {until:%Y-%m-%d %H:%M} UTC. Then the organization is on Free until the invoice"
-        " is paid. Nothing is deleted."
+        f" is paid. {KEPT}"
         if until is not None
-        else "The organization is on Free until the invoice is paid. Nothing is deleted."
+        else f"The organization is on Free until the invoice is paid. {KEPT}"
     )
     name = " ".join(str(failure["organization_name"]).split())
     return Letter(

@@ -54,6 +54,7 @@ from shared_code.database.tables import (
     organizations,
     sensor_readings_agg,
     station_locations,
+    subscriptions,
     workflow_runs,
     workflow_settings,
 )
@@ -448,18 +449,16 @@ def list_runs(
 
 
 def _old(run: Run, kind: Old, days: Mapping[Tier, int]) -> Select[Any]:
-    """Select the keys of rows that are older than their organization's plan keeps."""
+    """Select the keys of rows that are older than their organization's plan keeps, or the one it had not long ago."""
     row = kind.table.alias("row")
-    kept = case(
-        *(
-            (organizations.c.subscription_tier == tier, literal(run.now - timedelta(days=n), INSTANT))
-            for tier, n in days.items()
-        )
-    )
-    before = (literal(run.now - kind.kept, INSTANT) if kind.kept is not None else kept).label("before")
+    before = subscriptions.c
+    plan = case((before.keeps_until > run.now, before.keeps_as), else_=organizations.c.subscription_tier)
+    kept = case(*((plan == tier, literal(run.now - timedelta(days=n), INSTANT)) for tier, n in days.items()))
+    since = literal(run.now - kind.kept, INSTANT) if kind.kept is not None else kept
     due = (
-        select(_RUN.organization_id, before)
+        select(_RUN.organization_id, since.label("before"))
         .join(organizations, organizations.c.id == _RUN.organization_id)
+        .outerjoin(subscriptions, subscriptions.c.organization_id == _RUN.organization_id)
         .where(_RUN.workflow == run.workflow, _RUN.slot == run.slot, _RUN.run_id == run.run_id)
         .subquery("due")
     )

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from shared_code.database.tables.metadata import DOCUMENT, INSTANT, metadata, one_of, organization_id
+from shared_code.database.tables.organizations import Tier
 
 
 class EventState(StrEnum):
@@ -87,7 +88,10 @@ subscriptions = Table(
     Column("cancels_at", INSTANT),
     Column("past_due_since", INSTANT),
     Column("grace_until", INSTANT),
+    Column("keeps_as", String(20)),  # the plan by whose days readings are kept after a downgrade, until `keeps_until`
+    Column("keeps_until", INSTANT),
     Column("changed_at", INSTANT, nullable=False),
+    one_of("keeps_as", Tier),
 )
 
 # Payments that failed, of which the owners are told, each once.

@@ -35,6 +35,7 @@ def test_an_owner_buys_a_plan_and_has_it_seconds_later(billing: Billing) -> None
         "cancels_at": None,
         "past_due_since": None,
         "grace_until": None,
+        "keeps_until": None,
         "machines_used": 0,
         "machines_allowed": 20,
         "machines_over_limit": 0,

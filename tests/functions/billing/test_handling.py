@@ -374,9 +374,11 @@ def test_grace_ends_by_time_alone_and_a_payment_brings_the_plan_back(billing: Bi
     billing.later(timedelta(seconds=1))
     billing.reconcile()
     assert billing.plan() == ("free", "past_due", 2)
+    assert billing.state()["keeps_until"] == "2026-02-18T18:00:00Z"
     billing.take_in(billing.stripe.pay(subscription_id))
     billing.handle()
     assert billing.plan() == ("enterprise", "active", None)
+    assert billing.state()["keeps_until"] is None
 
 
 def mailing(billing: Billing, port: int) -> None:

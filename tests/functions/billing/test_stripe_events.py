@@ -10,12 +10,15 @@ import pytest
 from functions.billing import stripe_events
 from functions.billing.stripe_events import (
     GRACE,
+    KEEPS,
     Account,
     Failure,
+    Keeping,
     NotAnEventError,
     NotUnderstoodError,
     Subscription,
     converge,
+    keeping,
 )
 from functions.plans import Period, Sold
 from shared_code.database.tables.organizations import Tier
@@ -113,6 +116,30 @@ def test_of_those_that_give_nothing_the_one_that_is_owed_is_told_of() -> None:
 
     for order in permutations((ended, owed)):
         assert converge(account(*order), SOLD, now=NOW).status == "past_due"
+
+
+IN_TEN_DAYS, IN_THIRTY_DAYS = NOW + timedelta(days=10), NOW + KEEPS
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "known", "keeps"),
+    [
+        (Tier.FREE, Tier.FREE, None, None),
+        (Tier.FREE, Tier.PRO, None, None),
+        (Tier.PRO, Tier.FREE, None, (Tier.PRO, IN_THIRTY_DAYS)),
+        (Tier.ENTERPRISE, Tier.FREE, None, (Tier.ENTERPRISE, IN_THIRTY_DAYS)),
+        (Tier.FREE, Tier.FREE, (Tier.PRO, IN_TEN_DAYS), (Tier.PRO, IN_TEN_DAYS)),
+        (Tier.FREE, Tier.FREE, (Tier.PRO, NOW), None),
+        (Tier.FREE, Tier.PRO, (Tier.PRO, IN_TEN_DAYS), None),
+        (Tier.FREE, Tier.PRO, (Tier.ENTERPRISE, IN_TEN_DAYS), (Tier.ENTERPRISE, IN_TEN_DAYS)),
+        (Tier.PRO, Tier.FREE, (Tier.ENTERPRISE, IN_TEN_DAYS), (Tier.ENTERPRISE, IN_THIRTY_DAYS)),
+        (Tier.PRO, Tier.FREE, (Tier.ENTERPRISE, NOW), (Tier.PRO, IN_THIRTY_DAYS)),
+    ],
+)
+def test_how_long_readings_are_kept_after_a_downgrade(
+    before: Tier, after: Tier, known: tuple[Tier, datetime] | None, keeps: tuple[Tier, datetime] | None
+) -> None:
+    assert keeping(before, after, Keeping(*known) if known else None, now=NOW) == keeps
 
 
 @pytest.mark.parametrize(

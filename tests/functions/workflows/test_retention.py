@@ -28,6 +28,7 @@ from shared_code.database.tables import (
     notifications,
     organization_versions,
     sensor_readings_agg,
+    subscriptions,
     workflow_runs,
 )
 from shared_code.database.tables.organizations import Tier
@@ -113,6 +114,32 @@ def test_each_plan_keeps_what_it_says_to_the_instant(database: Database, tier: T
         "sensor_readings_agg": [limit, limit + MINUTE, NOW],
         **{table.name: [limit, limit + MINUTE] for table in AGED[1:]},
     }
+
+
+@pytest.mark.parametrize(
+    ("until", "days"), [(NOW + MINUTE, 90), (NOW, 7), (NOW - 30 * DAY, 7)], ids=["before", "at", "after"]
+)
+def test_after_a_downgrade_the_plan_before_counts_for_a_time(database: Database, until: datetime, days: int) -> None:
+    customer = a_customer_of(database, Tier.FREE)
+    with transactions.owner(database) as connection:
+        connection.execute(
+            insert(subscriptions).values(
+                organization_id=customer.organization_id,
+                customer_id="cus_1",
+                customer_deleted=False,
+                keeps_as=Tier.PRO,
+                keeps_until=until,
+                changed_at=NOW,
+            )
+        )
+    limits = [NOW - timedelta(days=each) for each in (365, 90, 7)]
+    for limit in limits:
+        a_metric(database, customer, "COMP-001", QualityMetric.ACCURACY, day_end=limit)
+
+    retain(database, customer)
+
+    found = instants(database, customer, data_quality_metrics, "metric_timestamp")
+    assert found == [limit for limit in limits if limit >= NOW - timedelta(days=days)]
 
 
 def test_the_newest_window_of_a_machine_stays_however_old(database: Database) -> None:

@@ -91,7 +91,10 @@ def create_tables() -> None:
         sa.Column("cancels_at", INSTANT, nullable=True),
         sa.Column("past_due_since", INSTANT, nullable=True),
         sa.Column("grace_until", INSTANT, nullable=True),
+        sa.Column("keeps_as", sa.String(length=20), nullable=True),
+        sa.Column("keeps_until", INSTANT, nullable=True),
         sa.Column("changed_at", INSTANT, nullable=False),
+        sa.CheckConstraint("keeps_as IN ('free', 'pro', 'enterprise')", name=op.f("ck_subscriptions_keeps_as")),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_subscriptions_organization_id")
         ),
