@@ -63,6 +63,7 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.noisy_neighbour
 	$(BIN)/python -m benchmarks.workflows
+	$(BIN)/python -m benchmarks.webhooks
 	SCHEMATHESIS_EXAMPLES=200 $(BIN)/python -m pytest tests/functions/test_schemathesis.py
 	$(BIN)/python -m benchmarks.api
 	INTERLEAVINGS=63 $(BIN)/python -m pytest tests/etl_job/test_interleavings.py

@@ -103,12 +103,13 @@ def open_portal(
     """Open Stripe's customer portal and return its address.
 
     Raises:
-        ConflictError: the organization has never begun a checkout.
+        ConflictError: the organization has never begun a checkout, or its customer at Stripe was deleted.
         UnavailableError: there is no Stripe here, or it does not answer.
     """
     gateway = _gateway(settings)
-    customer_id: str | None = queries.get_account(connection, organization_id)["stripe_customer_id"]
-    if customer_id is None:
+    account = queries.get_account(connection, organization_id)
+    customer_id: str | None = account["stripe_customer_id"]
+    if customer_id is None or account["customer_deleted"]:
         raise ConflictError(NO_CUSTOMER)
     url = gateway.create_portal(
         customer_id,

@@ -91,7 +91,7 @@ def start_checkout(
     return Redirection(url=url)
 
 
-@router.post("/billing/portal", operation_id="open_billing_portal", responses=responses(401, 403, 409, 503))
+@router.post("/billing/portal", operation_id="open_billing_portal", responses=responses(401, 403, 409, 422, 503))
 def open_billing_portal(
     session: CurrentSession, connection: WriteConnection, application: CurrentApplication, origin: CurrentOrigin
 ) -> Redirection:

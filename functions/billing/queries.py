@@ -38,6 +38,9 @@ STANDING = (
     "grace_until",
 )
 """What is kept of a standing beside tier and status."""
+_IS_ITS = subscriptions.c.organization_id == _OWN.id
+_IS_OF_CUSTOMER = subscriptions.c.customer_id == _OWN.stripe_customer_id
+"""A deleted customer is followed by another, of whom nothing is known until Stripe is asked."""
 
 
 # organization-free: nobody knows yet whose it is
@@ -178,7 +181,7 @@ def list_standings(connection: Everywhere) -> Sequence[RowMapping]:
             subscriptions.c.changed_at,
             *(subscriptions.c[name] for name in STANDING),
         )
-        .outerjoin(subscriptions, subscriptions.c.organization_id == _OWN.id)
+        .outerjoin(subscriptions, and_(_IS_ITS, _IS_OF_CUSTOMER))
         .where(_OWN.stripe_customer_id.is_not(None))
         .order_by(_OWN.id)
     )
@@ -195,9 +198,9 @@ def get_account(connection: Read | Write, organization_id: OrganizationId) -> Ro
             _OWN.max_compressors,
             subscriptions.c.keeps_as,
             subscriptions.c.keeps_until,
-            *(subscriptions.c[name] for name in STANDING),
+            *(case((_IS_OF_CUSTOMER, subscriptions.c[name])).label(name) for name in STANDING),
         )
-        .outerjoin(subscriptions, subscriptions.c.organization_id == _OWN.id)
+        .outerjoin(subscriptions, _IS_ITS)
         .where(_OWN.id == organization_id)
     )
     return connection.execute(query).mappings().one()

@@ -14,6 +14,8 @@ from tests.seams.operations import of_nothing
 from tests.test_function_app import EXPECTED
 
 Document = dict[str, Any]
+NEED_STRIPE = {"receive_stripe_event", "start_checkout"}
+"""Which is not here; tests/functions/billing has one."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_each_operation_names_the_refusals_it_can_give(document: Document) -> No
         wanted |= {"400", "413"} if "requestBody" in operation else set()
         wanted |= {"404"} if "{" in path else set()
         wanted |= {"401", "403"} if "x-least-role" in operation or "x-key-scope" in operation else set()
-        wanted |= set() if path.startswith("/api/health") else {"429"}
+        wanted |= set() if path.startswith("/api/health") or name == "receive_stripe_event" else {"429"}
         assert wanted <= statuses, (name, wanted - statuses)
 
 
@@ -106,4 +108,5 @@ def test_examples_of_requests_are_taken(
         customer = a_customer(database)
         a_compressor(database, customer, station_id=a_station(database, customer))
         answer = signed_in(customer).request(method, of_nothing(path, operation), json=example)
-        assert answer.status_code in {200, 201, 403, 404, 409}, (name, answer.text)
+        for_what_there_is = {503} if name in NEED_STRIPE else {200, 201, 403, 404, 409}
+        assert answer.status_code in for_what_there_is, (name, answer.text)

@@ -146,8 +146,14 @@ def test_a_deleted_customer_is_followed_by_a_new_one(billing: Billing) -> None:
     billing.handle()
 
     assert billing.plan() == ("free", "canceled", 2)
+    assert billing.client().post(PORTAL).status_code == 409
     assert billing.checkout().status_code == 200
     assert billing.organization()["stripe_customer_id"] not in {gone, None}
+    assert billing.client().post(PORTAL).status_code == 200
+    (checkout,) = (each for each in billing.stripe.checkouts.values() if each["status"] == "open")
+    billing.stripe.finish_checkout(checkout["id"])  # of which no event tells
+    assert billing.reconcile().mended == 1
+    assert billing.plan() == ("pro", "active", 20)
 
 
 def test_there_is_no_portal_before_there_is_anything_to_manage(billing: Billing) -> None:
