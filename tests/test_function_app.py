@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +26,7 @@ from shared_code.errors import SettingsError
 from shared_code.settings import DatabaseSettings
 from tests.factories.fleet import a_compressor, a_customer, a_station
 from tests.seams.functions_host import Answer, FunctionsHost
+from tests.seams.stripe import SECRET, signed
 
 EXPECTED = {
     "accept_invitation": ("POST", "/api/invitations/accept"),
@@ -159,6 +160,7 @@ def host(database: Database) -> Iterator[FunctionsHost]:
             DEV_CREDENTIALS_ENABLED="true",
             DEV_CREDENTIALS_ALLOW_LIST="demo@altaviz.dev,rival@altaviz.dev",
             ALTAVIZ_REQUESTS_PER_MINUTE="100000",
+            STRIPE_WEBHOOK_SECRET=SECRET,
         )
     assert len(opened) == 1
     opened[0].dispose()
@@ -273,7 +275,7 @@ def test_each_operation_answers_through_its_own_function(host: FunctionsHost, na
         "ingest_readings": 403,
         "begin_entra_sign_in": 503,
         "open_billing_portal": 503,
-        "receive_stripe_event": 503,
+        "receive_stripe_event": 400,
         "complete_entra_sign_in": 401,
     }.get(name, usual)
     assert answer.response.headers["X-Frame-Options"] == "DENY"
@@ -286,6 +288,26 @@ def test_the_cookie_of_the_sign_in_is_a_session(host: FunctionsHost) -> None:
 
     assert cookie["secure"]
     assert json.loads(answer.response.get_body())["email"] == "demo@altaviz.dev"
+
+
+@pytest.mark.parametrize(("changed", "status"), [(b"", 200), (b"\n", 400)])
+def test_what_stripe_signs_arrives_byte_for_byte(host: FunctionsHost, changed: bytes, status: int) -> None:
+    event: dict[str, object] = {
+        "id": f"evt_{status}",
+        "object": "event",
+        "type": "product.created",
+        "livemode": False,
+        "created": 1768176000,
+        "data": {"object": {}},
+    }
+    body = json.dumps(event, indent=2).replace("\n", "\r\n").encode() + b"\r\n"
+    signature = signed(body, at=datetime.now(UTC))
+    headers = {"Stripe-Signature": signature, "Content-Length": str(len(body + changed))}
+
+    answer = host.call("POST", "/api/stripe/webhook", headers=headers, body=body + changed)
+
+    assert answer is not None
+    assert (answer.function, answer.response.status_code) == ("receive_stripe_event", status)
 
 
 def test_what_no_operation_takes_falls_to_the_fallback(host: FunctionsHost) -> None:

@@ -9,7 +9,8 @@ from functions.mail import Letter
 PAGE: Final = "/billing"
 """Where the bill is, below the installation's address; people come back to it from Stripe."""
 KEPT: Final = f"No machine is deleted, and readings are kept as they are now for {KEEPS.days} days more."
-WITHOUT_CENTS: Final = frozenset({"jpy", "krw", "vnd", "clp", "xaf", "xof"})
+WITHOUT_CENTS: Final = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf"
+"""Currencies whose amounts Stripe gives in whole units."""
 
 
 def payment_failed(failure: Mapping[Any, Any], *, email: str, public_url: str) -> Letter:
@@ -18,7 +19,7 @@ def payment_failed(failure: Mapping[Any, Any], *, email: str, public_url: str) -
     what_follows = (
         f"The plan stays as it is until {until:%Y-%m-%d %H:%M} UTC. Then the organization is on Free until the invoice"
         f" is paid. {KEPT}"
-        if until is not None
+        if until is not None and until > failure["noticed_at"]
         else f"The organization is on Free until the invoice is paid. {KEPT}"
     )
     name = " ".join(str(failure["organization_name"]).split())
@@ -33,4 +34,5 @@ def payment_failed(failure: Mapping[Any, Any], *, email: str, public_url: str) -
 
 def money(cents: int, currency: str) -> str:
     """Return an amount as people write it: 49.00 USD."""
-    return f"{cents} {currency.upper()}" if currency in WITHOUT_CENTS else f"{cents / 100:,.2f} {currency.upper()}"
+    amount = str(cents) if currency in WITHOUT_CENTS.split() else f"{cents / 100:,.2f}"
+    return f"{amount} {currency.upper()}"
