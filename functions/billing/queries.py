@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import RowMapping, and_, case, func, null, or_, select, update
+from sqlalchemy import RowMapping, and_, case, func, literal, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from functions.billing.stripe_events import Account, Failure, Keeping, Standing, StripeEvent
@@ -51,10 +51,14 @@ def add_event(
     *,
     state: EventState,
     reason: str | None,
+    concerns_us: bool,
     now: datetime,
 ) -> bool:
-    """Keep what Stripe sent; false where it was kept before."""
-    statement = (
+    """Keep what Stripe sent, where it `concerns_us` as its organization's, too; false where it was kept before.
+
+    One statement, for Stripe waits.
+    """
+    kept = (
         insert(stripe_events)
         .values(
             event_id=event.event_id,
@@ -70,42 +74,41 @@ def add_event(
             reason=reason,
         )
         .on_conflict_do_nothing()
-        .returning(_EVENT.event_id)
+        .returning(_EVENT.customer_id)
+        .cte("kept")
     )
-    return connection.execute(statement).first() is not None
+    values = _of_organization(event, payload, received_at=now)
+    own = select(_OWN.id, *(literal(value, billing_events.c[name].type) for name, value in values.items())).join(
+        kept, and_(_OWN.stripe_customer_id == kept.c.customer_id, literal(concerns_us))
+    )
+    its = insert(billing_events).from_select(["organization_id", *values], own).on_conflict_do_nothing().cte("its")
+    return connection.scalar(select(func.count()).select_from(kept).add_cte(its)) == 1
 
 
-# organization-free: finds out whose a customer is
-def find_organization(connection: Everywhere, customer_id: str) -> OrganizationId | None:
-    """Return whose customer at Stripe this is; None: nobody's."""
-    query = select(_OWN.id).where(_OWN.stripe_customer_id == customer_id).limit(1)
-    found = connection.scalar(query)
-    return None if found is None else OrganizationId(found)
+def _of_organization(event: StripeEvent, payload: Mapping[str, Any], *, received_at: datetime) -> dict[str, Any]:
+    return {
+        "id": uuid4(),
+        "stripe_event_id": event.event_id,
+        "event_type": event.event_type,
+        "amount_cents": event.amount_cents,
+        "currency": event.currency,
+        "payload": payload,
+        "received_at": received_at,
+    }
 
 
-def add_billing_event(
-    connection: Everywhere | Write,
+def add_billing_events(
+    connection: Write,
     organization_id: OrganizationId,
-    event: StripeEvent,
-    payload: Mapping[str, Any],
-    *,
-    received_at: datetime,
+    events: Iterable[tuple[StripeEvent, Mapping[str, Any], datetime]],
 ) -> None:
-    """Keep an event as one of an organization's, once."""
-    connection.execute(
-        insert(billing_events)
-        .values(
-            organization_id=organization_id,
-            id=uuid4(),
-            stripe_event_id=event.event_id,
-            event_type=event.event_type,
-            amount_cents=event.amount_cents,
-            currency=event.currency,
-            payload=payload,
-            received_at=received_at,
-        )
-        .on_conflict_do_nothing()
-    )
+    """Keep events, each with its payload and when it came, as an organization's, those that are not yet."""
+    rows = [
+        {"organization_id": organization_id} | _of_organization(event, payload, received_at=received_at)
+        for event, payload, received_at in events
+    ]
+    if rows:
+        connection.execute(insert(billing_events).on_conflict_do_nothing(), rows)
 
 
 # organization-free: what waits, whosever it is

@@ -170,8 +170,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, before:
     ("owner", "name"),
     [
         (queries, "add_event"),
-        (queries, "find_organization"),
-        (queries, "add_billing_event"),
+        (queries, "add_billing_events"),
         (queries, "claim_events"),
         (handling, "converge"),
         (access_queries, "lock_organization"),
