@@ -8,7 +8,7 @@ it is read, so that one index serves as both.
 from alembic import op
 from sqlalchemy.sql.elements import conv
 
-revision = "0020"
+revision = "0018"
 down_revision = "0017"
 branch_labels = None
 depends_on = None
