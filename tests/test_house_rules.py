@@ -42,3 +42,18 @@ def test_every_query_takes_the_connection_and_then_the_organization() -> None:
                 wrong.append(f"{path.relative_to(ROOT)}: {function.name}")
 
     assert wrong == []
+
+
+def test_what_is_locked_is_chosen_once() -> None:
+    """As a subquery, rows that are locked up to a limit are chosen anew for each row that they are joined with."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in modules(*PROGRAMS)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "subquery"
+        and any(isinstance(each, ast.Attribute) and each.attr == "with_for_update" for each in ast.walk(node.func))
+    ]
+
+    assert found == []

@@ -127,7 +127,7 @@ def claim_events(connection: Everywhere, *, now: datetime, until: datetime, limi
         .order_by(_EVENT.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-        .subquery("due")
+        .cte("due")  # a subquery would be asked anew for each row, and would take them all
     )
     taken = (
         update(stripe_events)
@@ -302,7 +302,7 @@ def claim_failures(connection: Everywhere, *, now: datetime, until: datetime, li
         .order_by(_FAILURE.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-        .subquery("due")
+        .cte("due")  # a subquery would be asked anew for each row, and would take them all
     )
     taken = (
         update(payment_failures)

@@ -233,7 +233,7 @@ def claim(connection: Everywhere, *, now: datetime, until: datetime, limit: int)
         .order_by(waiting.c.turn, _DELIVERY.next_attempt_at)
         .limit(limit)
         .with_for_update(of=notification_deliveries, skip_locked=True)
-        .subquery("due")
+        .cte("due")  # a subquery would be asked anew for each row, and would take them all
     )
     taken = (
         update(notification_deliveries)
