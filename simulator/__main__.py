@@ -36,6 +36,9 @@ def command(  # noqa: PLR0913, PLR0917  (a command takes its options one by one)
     file_format: Annotated[str, typer.Option("--format", help="parquet or csv.")] = "parquet",
     organization: Annotated[str | None, typer.Option(help="UUID written into every row; none by default.")] = None,
     start: Annotated[str, typer.Option(help="ISO 8601 date or time, UTC.")] = f"{DEFAULT_START:%Y-%m-%dT%H:%M:%SZ}",
+    failures: Annotated[
+        int | None, typer.Option(help="How many failures, of 3 to 10 days and various strength; by chance if not given.")
+    ] = None,
     processes: Annotated[int, typer.Option(help="Processes to use; 0 takes what the size is worth.")] = 0,
 ) -> None:
     """Simulate a fleet of compressors and deliver its landing files under OUT."""
@@ -50,6 +53,7 @@ def command(  # noqa: PLR0913, PLR0917  (a command takes its options one by one)
             start=_instant(start),
             file_format=_file_format(file_format),
             organization=_organization(organization),
+            failures=failures,
         )
         state = inspect(out, simulation)
         if state == "complete":

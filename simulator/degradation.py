@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulator.fleet import Fleet, whole_fleet
 from simulator.randomness import Purpose, generator
 from simulator.sensors import DISCHARGE, SUCTION, TEMPERATURE, VIBRATION, Readings, baseline
-from simulator.simulation import BATCH_MINUTES, DAY_MINUTES, Simulation
+from simulator.simulation import BATCH_MINUTES, DAY_MINUTES, InvalidSimulation, Simulation
 from simulator.truth import Injected, Kind
 
 DEMONSTRATED: Final = {3: 3, 7: 5}
@@ -33,17 +33,36 @@ DISCHARGE_SWING: Final = 320.0
 SUCTION_SWING: Final = 8.0
 SWING_PERIOD_MINUTES: Final = 240.0
 
+LONGEST_DAYS: Final = 10
+WEAKEST: Final = 0.4
+"""Where so many failures are wanted: how long they take to come at most, and what share of a symptom is least seen."""
+SYMPTOMS: Final = (VIBRATION, TEMPERATURE, DISCHARGE)
+
 
 @dataclass(frozen=True, slots=True)
 class Degradations:
     """When each machine of a fleet degrades in one month: minutes since the start, infinite for those that do not."""
 
     onset: NDArray[np.float64]
+    minutes: NDArray[np.float64]
+    """From onset to failure."""
+    strength: NDArray[np.float64]
+    """How much of each of SYMPTOMS a machine shows, up to 1, shape (symptom, machine)."""
+
+    @classmethod
+    def usual(cls, onset: NDArray[np.float64]) -> Self:
+        """Degradations of three days with every symptom in full."""
+        minutes = np.full(len(onset), float(DAYS_TO_FAILURE * DAY_MINUTES))
+        return cls(onset, minutes, np.ones((len(SYMPTOMS), len(onset))))
+
+    def of(self, machines: NDArray[Any]) -> "Degradations":
+        """Return those of machines at these positions."""
+        return Degradations(self.onset[machines], self.minutes[machines], self.strength[:, machines])
 
     @property
     def failure(self) -> NDArray[np.float64]:
         """When each machine fails."""
-        return self.onset + DAYS_TO_FAILURE * DAY_MINUTES
+        return self.onset + self.minutes
 
     @property
     def repair(self) -> NDArray[np.float64]:
@@ -53,13 +72,15 @@ class Degradations:
     def progress(self, minutes: NDArray[np.int64]) -> NDArray[np.float64]:
         """How far each machine is from healthy (0) to failed (1), shape (reading, machine)."""
         since = minutes[:, None] - self.onset
-        grown = np.clip(since / (DAYS_TO_FAILURE * DAY_MINUTES), 0.0, 1.0)
+        grown = np.clip(since / self.minutes, 0.0, 1.0)
         return np.where(minutes[:, None] < self.repair, grown, 0.0)
 
 
 @lru_cache(maxsize=2)
 def degradations_in(simulation: Simulation, month: int) -> Degradations:
     """Who of the whole fleet degrades in a month of the simulation; each is repaired before the month ends."""
+    if simulation.failures is not None:
+        return _dealt(simulation, month)
     number = whole_fleet(simulation).number
     drawn = generator(simulation.seed, Purpose.DEGRADATION, month).random((len(number), 2))
     latest_day = MONTH_DAYS - DAYS_TO_FAILURE - DAYS_FAILED
@@ -69,13 +90,44 @@ def degradations_in(simulation: Simulation, month: int) -> Degradations:
     if month == 0:
         for machine, day in DEMONSTRATED.items():
             onset[number == machine] = day * DAY_MINUTES
-    return Degradations(onset)
+    return Degradations.usual(onset)
+
+
+def _dealt(simulation: Simulation, month: int) -> Degradations:
+    """Deal the wanted number of failures to machines and months, each of its own length and strength."""
+    months, machines = simulation.days // MONTH_DAYS, simulation.compressors
+    if not months:
+        raise InvalidSimulation(f"failures are dealt to whole months: days must be {MONTH_DAYS} or more")
+    random = generator(simulation.seed, Purpose.FAILURES)
+    free = np.ones((months, machines), dtype=np.bool_)
+    free[0, :DEMONSTRATION_MACHINES] = False
+    shown = [(machine - 1, day) for machine, day in DEMONSTRATED.items() if machine <= machines]
+    wanted = (simulation.failures or 0) - len(shown)
+    if not 0 <= wanted <= free.sum():
+        raise InvalidSimulation(
+            f"failures must be {len(shown)} to {len(shown) + free.sum()} for {machines} compressors and {months} whole "
+            f"months, not {simulation.failures}"
+        )
+    struck = random.choice(np.flatnonzero(free), wanted, replace=False)
+    drawn = random.random((wanted, 2 + len(SYMPTOMS)))
+    ours = struck // machines == month
+    of, drawn = struck[ours] % machines, drawn[ours]
+    found = Degradations.usual(np.full(machines, np.inf))
+    hours = np.floor(24 * (DAYS_TO_FAILURE + drawn[:, 0] * (LONGEST_DAYS - DAYS_TO_FAILURE)))
+    latest = (MONTH_DAYS - DAYS_FAILED) * 24 - hours
+    found.minutes[of] = hours * 60
+    found.onset[of] = month * MONTH_DAYS * DAY_MINUTES + np.floor(drawn[:, 1] * latest) * 60
+    found.strength[:, of] = WEAKEST + (1 - WEAKEST) * drawn[:, 2:].T
+    if month == 0:
+        for machine, day in shown:
+            found.onset[machine] = day * DAY_MINUTES
+    return found
 
 
 def degradations_at(simulation: Simulation, gateway: Fleet, batch: int) -> Degradations:
     """Who of a gateway's machines degrades in the month a batch falls in."""
     month = batch * BATCH_MINUTES // (MONTH_DAYS * DAY_MINUTES)
-    return Degradations(degradations_in(simulation, month).onset[gateway.number - 1])
+    return degradations_in(simulation, month).of(gateway.number - 1)
 
 
 def degrade(readings: Readings, gateway: Fleet, degradations: Degradations, minutes: NDArray[np.int64]) -> None:
@@ -87,14 +139,15 @@ def degrade(readings: Readings, gateway: Fleet, degradations: Degradations, minu
     worn = np.flatnonzero((degradations.onset <= minutes[-1]) & (minutes[0] < degradations.repair))
     if not len(worn):
         return
-    wearing = Degradations(degradations.onset[worn])
+    wearing = degradations.of(worn)
     progress = wearing.progress(minutes)
     healthy = baseline(gateway)[VIBRATION, worn]
     swing = np.sin((minutes[:, None] - wearing.onset) * (2 * np.pi / SWING_PERIOD_MINUTES)) * progress
-    readings[VIBRATION][:, worn] += healthy * (np.power(FAILED_VIBRATION / healthy, progress) - 1)
-    readings[TEMPERATURE][:, worn] += TEMPERATURE_RISE * progress
-    readings[DISCHARGE][:, worn] += DISCHARGE_SWING * swing
-    readings[SUCTION][:, worn] += SUCTION_SWING * swing
+    shaking, heat, swinging = wearing.strength
+    readings[VIBRATION][:, worn] += healthy * (np.power(FAILED_VIBRATION / healthy, progress * shaking) - 1)
+    readings[TEMPERATURE][:, worn] += TEMPERATURE_RISE * progress * heat
+    readings[DISCHARGE][:, worn] += DISCHARGE_SWING * swing * swinging
+    readings[SUCTION][:, worn] += SUCTION_SWING * swing * swinging
 
 
 @dataclass(frozen=True, slots=True)

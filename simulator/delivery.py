@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from shared_code.readings import LANDING_COMPRESSORS, LANDING_MAINTENANCE, LANDING_STATIONS
 from simulator.batches import belonging_to
-from simulator.degradation import injected_breakdowns
+from simulator.degradation import degradations_in, injected_breakdowns
 from simulator.fleet import STATIONS, machines_at
 from simulator.landing import Delivered, whole_file, write
 from simulator.maintenance import maintenance_table
@@ -32,9 +32,10 @@ Told = Callable[[int, int], None]
 def simulate(simulation: Simulation, out: Path, processes: int, told: Told) -> Totals:
     """Write everything the simulation delivers under `out`, in `processes` processes; the bytes do not depend on it.
 
-    Raises OSError where a file cannot be written. Interrupted, it leaves whole files only, and a record of having
+    Raises InvalidSimulation where so many machines cannot fail, OSError where a file cannot be written. Interrupted, it leaves whole files only, and a record of having
     begun, from which the same simulation may start again.
     """
+    degradations_in(simulation, 0)  # refuses a number of failures that there is no room for
     for folder in DELIVERED_FOLDERS:
         (out / folder).mkdir(parents=True, exist_ok=True)
     record(out, simulation, None)

@@ -65,6 +65,7 @@ def arguments(simulation: Simulation) -> dict[str, str | int | None]:
         "start": f"{simulation.start:%Y-%m-%dT%H:%M:%SZ}",
         "format": simulation.file_format,
         "organization": str(simulation.organization) if simulation.organization else None,
+        **({} if simulation.failures is None else {"failures": simulation.failures}),
     }
 
 

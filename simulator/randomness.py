@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     FAULTS = auto()
     DELIVERY = auto()
     MAINTENANCE = auto()
+    FAILURES = auto()
 
 
 def generator(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

@@ -40,6 +40,8 @@ class Simulation:
     start: datetime = DEFAULT_START
     file_format: FileFormat = "parquet"
     organization: UUID | None = None
+    failures: int | None = None
+    """How many machines fail in the period, the demonstrated ones among them; by chance where nothing is said."""
 
     def __post_init__(self) -> None:
         _require(1 <= self.days <= MOST_DAYS, f"days must be 1 to {MOST_DAYS}, not {self.days}")

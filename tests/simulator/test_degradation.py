@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from simulator.degradation import breakdowns, degradations_in, degrade
+from simulator.degradation import Degradations, breakdowns, degradations_in, degrade
 from simulator.fleet import machines_at, whole_fleet
-from simulator.simulation import Simulation
+from simulator.simulation import InvalidSimulation, Simulation
 from tests.simulator.landed import Landed
 
 ONSET, FAILURE = 3, 6
@@ -58,7 +58,7 @@ def test_the_swing_is_a_sinusoid_of_four_hours() -> None:
     gateway = machines_at(simulation, 0)
     readings = np.zeros((6, 144, len(gateway)))
     minutes = np.arange(5 * 1440, 6 * 1440, 10)
-    degrade(readings, gateway, type(degradations_in(simulation, 0))(np.array([np.inf, np.inf, 3 * 1440.0])), minutes)
+    degrade(readings, gateway, Degradations.usual(np.array([np.inf, np.inf, 3 * 1440.0])), minutes)
     spectrum = np.abs(np.fft.rfft(readings[3, :, 2]))
     assert int(np.argmax(spectrum)) == 6  # cycles a day
     assert not readings[:, :, :2].any()
@@ -106,3 +106,19 @@ def test_only_the_two_demonstrated_machines_degrade_in_the_default_week_of_any_s
             "COMP-003",
             "COMP-007",
         ]
+
+
+def test_so_many_machines_fail_as_are_wanted_each_in_its_own_time() -> None:
+    found = list(breakdowns(Simulation(compressors=80, days=120, failures=40)))
+    assert len(found) == 40
+    assert all(3 <= (b.failure - b.onset) / 1440 <= 10 for b in found)
+    assert all(b.repair <= 120 * 1440 for b in found)
+    assert len({b.failure - b.onset for b in found}) > 20
+    assert found != list(breakdowns(Simulation(compressors=80, days=120, failures=40, seed=43)))
+    assert {("COMP-003", 3), ("COMP-007", 5)} <= {(f"COMP-{b.machine + 1:03}", b.onset / 1440) for b in found}
+
+
+@pytest.mark.parametrize(("days", "failures"), [(120, 1), (120, 4000), (29, 2)])
+def test_more_failures_than_there_is_room_for_are_refused(days: int, failures: int) -> None:
+    with pytest.raises(InvalidSimulation, match="failures"):
+        list(breakdowns(Simulation(compressors=80, days=days, failures=failures)))
