@@ -1,0 +1,217 @@
+"""Learning what is known of machines of a model, from hours of which it is known when the machines failed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from etl_job.prediction.baseline import Spread
+from etl_job.prediction.remaining_life import FEATURES, HOLDS, Life, features
+from etl_job.prediction.residuals import HEALTH, REACH, SIGNALS, Hours, Regression, signals, smoothed
+from etl_job.prediction.score import ALARM, DAY, Model, Scored, score
+from etl_job.prediction.thresholds import AIMED_AT, month_maxima, upper_quantile
+from shared_code.arrays import Floats
+
+RIDGE: Final = 1.0
+MARGIN: Final = 0.5
+"""How far beyond what context was seen an hour is judged still, as a share of what was seen."""
+WEEK_HOURS: Final = 168
+LIFE_RIDGE: Final = 1.0
+GROUPS: Final = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """From when on a machine degraded, when it failed, and when it was well again; hours since 1970."""
+
+    onset: float
+    failure: float
+    repair: float
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A machine's hours, what befell it, and the hours at which maintenance made another machine of it."""
+
+    name: str
+    model: str
+    hours: Hours
+    outages: Sequence[Outage]
+    resets: Sequence[int]
+
+    def well(self) -> "Floats":
+        """Return 1 for each hour in which the machine was well, otherwise NaN; for a day after a repair, too."""
+        at = self.hours.first + np.arange(len(self.hours))
+        well = np.ones(len(at))
+        for outage in self.outages:
+            well[(at >= outage.onset - 1) & (at < outage.repair + REACH)] = np.nan
+        return well
+
+
+def learned(fitting: Sequence[History], calibrating: Sequence[History], version: str) -> Model:
+    """Learn a model: its regression from some fleets, its threshold and margins from others.
+
+    Args:
+        fitting: histories of machines of one model, or of all.
+        calibrating: others, of which the first have learned nothing.
+        version: what the model is called.
+    """
+    model = _fitted(fitting, version)
+    scored = [whole(history, model) for history in calibrating]
+    healthy = [found.health * history.well() for history, found in zip(calibrating, scored, strict=True)]
+    maxima = np.concatenate([month_maxima(values) for values in healthy])
+    model = replace(model, threshold=upper_quantile(maxima, 1 - AIMED_AT))
+    at_failure = _at_failure(fitting, model)
+    model = replace(model, life=replace(model.life, at_failure=at_failure))
+    return _with_risk(_with_life(model, calibrating), calibrating)
+
+
+def whole(history: History, model: Model) -> Scored:
+    """Judge all of a machine's history, as if it had come day by day."""
+    since = -(-history.hours.first // DAY) * DAY
+    return score(
+        history.hours, [], history.resets, model, since=since, until=history.hours.first + len(history.hours)
+    )
+
+
+def _fitted(histories: Sequence[History], version: str) -> Model:
+    """Fit within machines, so that what tells machines apart does not pass for an effect of the load."""
+    context, values, _ = _well_hours(histories)
+    whole_context, whole_values = np.vstack(context), np.vstack(values)
+    centre, scale = whole_context.mean(axis=0), whole_context.std(axis=0)
+    centre[0], scale[0] = 0.0, 1.0
+    inner = np.vstack([(rows - rows.mean(axis=0)) / scale for rows in context])[:, 1:]
+    target = np.vstack([rows - rows.mean(axis=0) for rows in values])
+    weights = np.linalg.solve(inner.T @ inner + RIDGE * np.eye(inner.shape[1]), inner.T @ target)
+    scaled = (whole_context - centre) / scale
+    constant = (whole_values - scaled[:, 1:] @ weights).mean(axis=0)
+    low, high = whole_context.min(axis=0), whole_context.max(axis=0)
+    room = MARGIN * (high - low)
+    regression = Regression(np.vstack([constant, weights]), centre, scale, low - room, high + room)
+    nothing = np.zeros(len(HEALTH))
+    life = Life(nothing, np.zeros(len(FEATURES)), np.array(GROUPS), np.zeros(len(GROUPS) + 1))
+    spread, hourly, steady = _sizes(histories, regression)
+    return Model(version, regression, spread, hourly, steady, 1.0, life, np.array([0.0, 0.0]))
+
+
+def _well_hours(histories: Sequence[History]) -> tuple[list[Floats], list[Floats], list[Floats]]:
+    context: list[Floats] = []
+    values: list[Floats] = []
+    squares: list[Floats] = []
+    for history in histories:
+        hours = history.hours
+        usable = ~np.isnan(history.well()) & ~np.isnan(hours.context).any(axis=1) & ~np.isnan(hours.means).any(axis=1)
+        context.append(hours.context[usable])
+        values.append(hours.means[usable])
+        squares.append(hours.squares[usable])
+    return context, values, squares
+
+
+def _sizes(histories: Sequence[History], regression: Regression) -> tuple[Spread, Floats, Floats]:
+    """Return how far machines and days lie apart, and the usual size of hourly and of smoothed residuals."""
+    machines: list[Floats] = []
+    days: list[Floats] = []
+    hourly: list[Floats] = []
+    steady: list[Floats] = []
+    for history in histories:
+        left = signals(history.hours, regression) * history.well()[:, None]
+        middle = np.nanmean(left, axis=0)
+        left = left - middle
+        machines.append(middle)
+        by_day = left[: len(left) // DAY * DAY].reshape(-1, DAY, len(SIGNALS))
+        by_day = by_day[~np.isnan(by_day).any(axis=(1, 2))]
+        days.append(by_day.mean(axis=1))
+        hourly.append(left)
+        steady.append(smoothed(left))
+    within = np.vstack(days).var(axis=0)
+    # Spreads of machines differ a little by chance alone; a variance of nothing would let one day count for all.
+    between = np.maximum(np.array(machines).var(axis=0), within / 10)
+    return (
+        Spread(between, within),
+        np.sqrt(np.nanmean(np.vstack(hourly) ** 2, axis=0)),
+        np.sqrt(np.nanmean(np.vstack(steady) ** 2, axis=0)),
+    )
+
+
+def _at_failure(histories: Sequence[History], model: Model) -> Floats:
+    """Return what each symptom usually comes to when machines fail."""
+    unlimited = replace(model, life=replace(model.life, at_failure=np.ones(len(HEALTH))))
+    last = [
+        now[-1]
+        for history in histories
+        for now, _, left in _failing(history, unlimited, alarmed=False)
+        if len(left) and left[-1] <= DAY
+    ]
+    return np.median(np.array(last), axis=0)
+
+
+def _failing(history: History, model: Model, *, alarmed: bool) -> list[tuple[Floats, Floats, Floats]]:
+    """Return, of each outage: symptoms, those of a day before, and the hours left, over hours before the failure."""
+    found = whole(history, model)
+    at = found.first + np.arange(len(found.health)) + 1
+    now, before = found.symptoms, found.symptoms_before
+    known = ~np.isnan(now).any(axis=1) & ~np.isnan(before).any(axis=1)
+    if alarmed:
+        known &= found.ratio >= ALARM
+    pieces: list[tuple[Floats, Floats, Floats]] = []
+    for outage in history.outages:
+        rows = known & (at > outage.onset) & (at < outage.failure)
+        pieces.append((now[rows], before[rows], outage.failure - at[rows]))
+    return pieces
+
+
+def _with_life(model: Model, histories: Sequence[History]) -> Model:
+    """Fit remaining life, and the margins by which it is a bound, each machine judged by a fit that never saw it."""
+    pieces = [
+        (place, *piece)
+        for place, history in enumerate(histories)
+        for piece in _failing(history, model, alarmed=True)
+        if len(piece[2])
+    ]
+    known = [features(now, before, model.life) for _, now, before, _ in pieces]
+    life = [np.log(left) for *_, left in pieces]
+    errors: list[Floats] = []
+    for place, (machine, *_) in enumerate(pieces):
+        others = [other for other, (another, *_) in enumerate(pieces) if another != machine]
+        weights = _ridge(np.vstack([known[o][0] for o in others]), np.concatenate([life[o] for o in others]))
+        errors.append(known[place][0] @ weights - life[place])
+    every, share = np.concatenate(errors), np.concatenate([part for _, part in known])
+    group = np.searchsorted(model.life.shares, share)
+    margins = np.array([upper_quantile(every[group == each], HOLDS) for each in range(len(GROUPS) + 1)])
+    weights = _ridge(np.vstack([part for part, _ in known]), np.concatenate(life))
+    return replace(model, life=replace(model.life, weights=weights, margins=margins))
+
+
+def _ridge(rows: Floats, target: Floats) -> Floats:
+    penalty = LIFE_RIDGE * np.eye(rows.shape[1])
+    penalty[0, 0] = 0
+    return np.linalg.solve(rows.T @ rows + penalty, rows.T @ target)
+
+
+def _with_risk(model: Model, histories: Sequence[History]) -> Model:
+    """Fit the probability of failing within a week, by health over threshold (logistic, Newton's method)."""
+    ratios: list[Floats] = []
+    fails: list[Floats] = []
+    for history in histories:
+        found = whole(history, model)
+        at = found.first + np.arange(len(found.ratio)) + 1
+        soon, failed = np.zeros(len(at)), np.zeros(len(at), dtype=bool)
+        for outage in history.outages:
+            soon[(at >= outage.failure - WEEK_HOURS) & (at < outage.failure)] = 1
+            failed |= (at >= outage.failure) & (at < outage.repair + REACH)
+        usable = ~np.isnan(found.ratio) & ~failed
+        ratios.append(np.log(np.maximum(found.ratio[usable], 0.05)))
+        fails.append(soon[usable])
+    rows, target = np.concatenate(ratios), np.concatenate(fails)
+    rows = np.column_stack([np.ones_like(rows), rows])
+    weights = np.zeros(2)
+    for _ in range(30):
+        told = 1 / (1 + np.exp(-rows @ weights))
+        slope = rows.T @ (target - told)
+        curvature = (rows * (told * (1 - told))[:, None]).T @ rows + 1e-6 * np.eye(2)
+        weights = weights + np.linalg.solve(curvature, slope)
+    return replace(model, risk=weights)
+
+
+
