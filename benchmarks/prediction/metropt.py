@@ -1,7 +1,8 @@
 """One real compressor, MetroPT-3 by the hour: does the method see its three failures, and is it quiet otherwise?
 
 A ridge regression says what the machine reads at its duty and hour of the day; what is left over on
-the bad side, as a multiple of what is usual, is its health. Regression, sizes and threshold come from February and March alone.
+the bad side, as a multiple of what is usual, is its health. Regression, sizes and threshold come from February and
+March alone.
 """
 
 import csv
@@ -34,7 +35,11 @@ CHANNELS: Final = {
 }
 """What tells of health, and on which side it is bad: more air than usual through the tower, less of it kept, more heat,
 more current."""
-FAILURES: Final = (("2020-04-18T00", "2020-04-18T23"), ("2020-05-29T23", "2020-05-30T06"), ("2020-06-05T10", "2020-06-07T14"))
+FAILURES: Final = (
+    ("2020-04-18T00", "2020-04-18T23"),
+    ("2020-05-29T23", "2020-05-30T06"),
+    ("2020-06-05T10", "2020-06-07T14"),
+)
 MAINTENANCE: Final = (
     ("2020-04-12T11", "2020-04-12T23"),
     ("2020-04-18T00", "2020-04-19T01"),
@@ -93,7 +98,7 @@ def _health(names: list[str], table: Floats) -> Floats:
     angle = 2 * np.pi * (np.arange(len(table)) % 24) / 24
     context = np.column_stack([np.ones_like(duty), duty, duty**2, np.sin(angle), np.cos(angle)])
     channels = table[:, [names.index(name) for name in CHANNELS]]
-    known = ~np.isnan(context).any(axis=1) & ~np.isnan(channels).any(axis=1)
+    known = np.asarray(~np.isnan(np.hstack([context, channels])).any(axis=1))
     learned = known & (np.arange(len(table)) < TEST_FROM)
     left = np.full_like(channels, np.nan)
     # The worst tenth is left out, and what is left is fitted again: the baseline holds bad hours that nobody noted.
@@ -125,7 +130,7 @@ def _by_day(values: Floats) -> Floats:
 def _ridge(context: Floats, values: Floats) -> Floats:
     penalty = RIDGE * np.eye(context.shape[1])
     penalty[0, 0] = 0
-    return np.linalg.solve(context.T @ context + penalty, context.T @ values)
+    return np.asarray(np.linalg.solve(context.T @ context + penalty, context.T @ values), np.float64)
 
 
 def _place(hour: str) -> int:

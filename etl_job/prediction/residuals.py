@@ -23,6 +23,7 @@ LEAST_SPREAD_HOURS: Final = 12
 SMOOTHED_HOURS: Final = 48
 FORGETTING: Final = 0.15
 """Weight of the newest hour in the smoothed residual; after four hours half of it has gone."""
+WEIGHTS: Final = FORGETTING * (1 - FORGETTING) ** np.arange(SMOOTHED_HOURS)[::-1]
 LEAST_WEIGHT: Final = 0.5
 """Of all the weight, the share that hours with a value must have; a machine heard again after a gap is not judged."""
 REACH: Final = SPREAD_HOURS + SMOOTHED_HOURS + 24
@@ -71,7 +72,7 @@ def expected(hours: Hours, fleet: Regression) -> Floats:
 def within(hours: Hours, fleet: Regression) -> Booleans:
     """Say which hours' context is complete and such as the regression has seen: a drifted sensor of it is not."""
     seen = (hours.context >= fleet.lowest) & (hours.context <= fleet.highest)
-    return seen.all(axis=1)
+    return np.asarray(seen.all(axis=1))
 
 
 def signals(hours: Hours, fleet: Regression) -> Floats:
@@ -102,14 +103,16 @@ def smoothed(values: Floats) -> Floats:
     The weights end after SMOOTHED_HOURS; NaN where those of the hours with a value come to too little.
     """
     there = ~np.isnan(values)
-    known, count = np.where(there, values, 0.0), there.astype(np.float64)
-    total, weight, whole = np.zeros_like(known), np.zeros_like(known), 0.0
-    for back in range(SMOOTHED_HOURS):
-        share = FORGETTING * (1 - FORGETTING) ** back
-        whole += share
-        total, weight = total + share * shifted(known, back), weight + share * shifted(count, back)
-    enough = weight >= LEAST_WEIGHT * whole
+    total, weight = _weighted(np.where(there, values, 0.0)), _weighted(there.astype(np.float64))
+    enough = weight >= LEAST_WEIGHT * WEIGHTS.sum()
     return np.where(enough, total / np.where(enough, weight, 1.0), np.nan)
+
+
+def _weighted(values: Floats) -> Floats:
+    before = np.vstack([np.zeros((SMOOTHED_HOURS - 1, values.shape[1])), values])
+    reached = np.lib.stride_tricks.sliding_window_view(before, SMOOTHED_HOURS, axis=0)
+    # Added along the outermost axis, so hour by hour in one order, whatever the number of hours.
+    return np.multiply(np.moveaxis(reached, -1, 0), WEIGHTS[:, None, None], order="C").sum(axis=0)
 
 
 def shifted(values: Floats, hours: int) -> Floats:

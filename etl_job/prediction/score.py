@@ -1,7 +1,8 @@
 """One machine's hours, judged: how far it is from its usual self, which channels say so, and what follows from it."""
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,8 @@ ALARM: Final = 1.0
 LEAST_APPROVED_HOURS: Final = 12
 LEAST_VIBRATION: Final = 0.01
 SWING: Final = SIGNALS.index("discharge_pressure_spread")
+OTHER: Final = ""
+"""The name under which the model stands of machines whose own model is not known."""
 SHARE_SEEN: Final = 0.8
 """A day with an hour so near the threshold is not learned from."""
 
@@ -40,7 +43,7 @@ class Model:
     """Of failing within a week: constant, and weight of the logarithm of health over threshold."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Scored:
     """What was found of hours, one a place from `first` (hours since 1970) on; NaN where nothing can be said."""
 
@@ -61,13 +64,11 @@ class Scored:
     symptoms: Floats
     """Growth of vibration, rise of temperature and swing of pressure, and the same a day before."""
     symptoms_before: Floats
-    days: list[Day] = field(default_factory=list[Day])
+    days: Sequence[Day] = ()
     """The days that are over, for later baselines."""
 
 
-def score(
-    hours: Hours, days: Sequence[Day], resets: Sequence[int], model: Model, *, since: int, until: int
-) -> Scored:
+def score(hours: Hours, days: Sequence[Day], resets: Sequence[int], model: Model, *, since: int, until: int) -> Scored:
     """Judge a machine's hours.
 
     Args:
@@ -87,9 +88,7 @@ def score(
         pieces += judged
         if start + DAY <= until:
             known.append(_day(hours.first, left, judged, start))
-    whole = _joined(pieces, since)
-    whole.days = known[len(days) :]
-    return whole
+    return replace(_joined(pieces, since), days=known[len(days) :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def _parts(start: int, stop: int, resets: Sequence[int]) -> list[_Part]:
     edges = [start, *within, stop]
     return [
         _Part(first, last, max((hour for hour in resets if hour <= first), default=None))
-        for first, last in zip(edges, edges[1:], strict=False)
+        for first, last in itertools.pairwise(edges)
     ]
 
 
@@ -122,7 +121,7 @@ def _judged(hours: Hours, usual: Floats, left: Floats, days: Sequence[Day], mode
     clipped = np.clip(distance, -CLIPPED * model.hourly, CLIPPED * model.hourly)
     size = np.sqrt(model.steady**2 + base.variance)
     now = slice(REACH, None)
-    heard = ~np.isnan(actual[now]).all(axis=1)
+    heard = np.asarray(~np.isnan(actual[now]).all(axis=1))
     off = np.where(heard[:, None], (smoothed(clipped) / size)[now], np.nan)
     health = _health(off)
     ratio = health / model.threshold
@@ -136,7 +135,9 @@ def _judged(hours: Hours, usual: Floats, left: Floats, days: Sequence[Day], mode
     log_ratio = np.log(np.maximum(ratio, 0.05))
     probability = 1 / (1 + np.exp(-(model.risk[0] + model.risk[1] * log_ratio)))
     confidence = np.where(np.isnan(health), np.nan, base.confidence)
-    return Scored(part.start, health, ratio, off, actual[now], there[now], bound, probability, confidence, current, before)
+    return Scored(
+        part.start, health, ratio, off, actual[now], there[now], bound, probability, confidence, current, before
+    )
 
 
 def _cut(values: Floats, first: int, start: int, stop: int, *, pad: int) -> Floats:
@@ -190,8 +191,6 @@ def _day(first: int, left: Floats, judged: Sequence[Scored], start: int) -> Day:
 
 
 def _joined(pieces: Sequence[Scored], since: int) -> Scored:
-    def all_of(name: str) -> Floats:
-        return np.concatenate([getattr(piece, name) for piece in pieces])
-
-    names = ("health", "ratio", "off", "actual", "expected", "bound", "probability", "confidence", "symptoms", "symptoms_before")
-    return Scored(since, *(all_of(name) for name in names))
+    names = [each.name for each in fields(Scored) if each.name not in {"first", "days"}]
+    joined: dict[str, Floats] = {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names}
+    return Scored(since, days=(), **joined)

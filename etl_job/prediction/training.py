@@ -9,7 +9,7 @@ import numpy as np
 from etl_job.prediction.baseline import Spread
 from etl_job.prediction.remaining_life import FEATURES, HOLDS, Life, features
 from etl_job.prediction.residuals import HEALTH, REACH, SIGNALS, Hours, Regression, signals, smoothed
-from etl_job.prediction.score import ALARM, DAY, Model, Scored, score
+from etl_job.prediction.score import ALARM, DAY, OTHER, Model, Scored, score
 from etl_job.prediction.thresholds import AIMED_AT, month_maxima, upper_quantile
 from shared_code.arrays import Floats
 
@@ -40,7 +40,7 @@ class History:
     outages: Sequence[Outage]
     resets: Sequence[int]
 
-    def well(self) -> "Floats":
+    def well(self) -> Floats:
         """Return 1 for each hour in which the machine was well, otherwise NaN; for a day after a repair, too."""
         at = self.hours.first + np.arange(len(self.hours))
         well = np.ones(len(at))
@@ -49,30 +49,44 @@ class History:
         return well
 
 
-def learned(fitting: Sequence[History], calibrating: Sequence[History], version: str) -> Model:
-    """Learn a model: its regression from some fleets, its threshold and margins from others.
+def learned(fitting: Sequence[History], calibrating: Sequence[History], version: str) -> dict[str, Model]:
+    """Learn a model of each kind of machine, and of OTHER: its regression from some fleets, its threshold from others.
+
+    How a machine fails is learned from all kinds together: there are few failures, and they look alike.
 
     Args:
-        fitting: histories of machines of one model, or of all.
+        fitting: histories of whole fleets.
         calibrating: others, of which the first have learned nothing.
-        version: what the model is called.
+        version: what the models are called.
     """
-    model = _fitted(fitting, version)
-    scored = [whole(history, model) for history in calibrating]
-    healthy = [found.health * history.well() for history, found in zip(calibrating, scored, strict=True)]
-    maxima = np.concatenate([month_maxima(values) for values in healthy])
-    model = replace(model, threshold=upper_quantile(maxima, 1 - AIMED_AT))
-    at_failure = _at_failure(fitting, model)
-    model = replace(model, life=replace(model.life, at_failure=at_failure))
-    return _with_risk(_with_life(model, calibrating), calibrating)
+    models: dict[str, Model] = {}
+    for kind in (OTHER, *sorted({history.model for history in fitting})):
+        model = _fitted([history for history in fitting if kind in {OTHER, history.model}], version)
+        maxima = [
+            month_maxima(whole(history, model).health * judged_well(history))
+            for history in calibrating
+            if kind in {OTHER, history.model}
+        ]
+        models[kind] = replace(model, threshold=upper_quantile(np.concatenate(maxima), 1 - AIMED_AT))
+    scored = [(history, whole(history, models[history.model])) for history in calibrating]
+    life, risk = _life(scored), _risk(scored)
+    return {kind: replace(model, life=life, risk=risk) for kind, model in models.items()}
+
+
+def judged_well(history: History) -> Floats:
+    """Return `well` of the hours that are judged, from the first whole day on."""
+    return history.well()[first_hour(history) - history.hours.first :]
+
+
+def first_hour(history: History) -> int:
+    """Return the first hour of the first whole UTC day of a history."""
+    return -(-history.hours.first // DAY) * DAY
 
 
 def whole(history: History, model: Model) -> Scored:
     """Judge all of a machine's history, as if it had come day by day."""
-    since = -(-history.hours.first // DAY) * DAY
-    return score(
-        history.hours, [], history.resets, model, since=since, until=history.hours.first + len(history.hours)
-    )
+    until = history.hours.first + len(history.hours)
+    return score(history.hours, [], history.resets, model, since=first_hour(history), until=until)
 
 
 def _fitted(histories: Sequence[History], version: str) -> Model:
@@ -83,14 +97,15 @@ def _fitted(histories: Sequence[History], version: str) -> Model:
     centre[0], scale[0] = 0.0, 1.0
     inner = np.vstack([(rows - rows.mean(axis=0)) / scale for rows in context])[:, 1:]
     target = np.vstack([rows - rows.mean(axis=0) for rows in values])
-    weights = np.linalg.solve(inner.T @ inner + RIDGE * np.eye(inner.shape[1]), inner.T @ target)
+    weights = np.asarray(
+        np.linalg.solve(inner.T @ inner + RIDGE * np.eye(inner.shape[1]), inner.T @ target), np.float64
+    )
     scaled = (whole_context - centre) / scale
     constant = (whole_values - scaled[:, 1:] @ weights).mean(axis=0)
     low, high = whole_context.min(axis=0), whole_context.max(axis=0)
     room = MARGIN * (high - low)
     regression = Regression(np.vstack([constant, weights]), centre, scale, low - room, high + room)
-    nothing = np.zeros(len(HEALTH))
-    life = Life(nothing, np.zeros(len(FEATURES)), np.array(GROUPS), np.zeros(len(GROUPS) + 1))
+    life = Life(np.ones(len(HEALTH)), np.zeros(len(FEATURES)), np.array(GROUPS), np.zeros(len(GROUPS) + 1))
     spread, hourly, steady = _sizes(histories, regression)
     return Model(version, regression, spread, hourly, steady, 1.0, life, np.array([0.0, 0.0]))
 
@@ -134,67 +149,49 @@ def _sizes(histories: Sequence[History], regression: Regression) -> tuple[Spread
     )
 
 
-def _at_failure(histories: Sequence[History], model: Model) -> Floats:
-    """Return what each symptom usually comes to when machines fail."""
-    unlimited = replace(model, life=replace(model.life, at_failure=np.ones(len(HEALTH))))
-    last = [
-        now[-1]
-        for history in histories
-        for now, _, left in _failing(history, unlimited, alarmed=False)
-        if len(left) and left[-1] <= DAY
-    ]
-    return np.median(np.array(last), axis=0)
-
-
-def _failing(history: History, model: Model, *, alarmed: bool) -> list[tuple[Floats, Floats, Floats]]:
-    """Return, of each outage: symptoms, those of a day before, and the hours left, over hours before the failure."""
-    found = whole(history, model)
-    at = found.first + np.arange(len(found.health)) + 1
-    now, before = found.symptoms, found.symptoms_before
-    known = ~np.isnan(now).any(axis=1) & ~np.isnan(before).any(axis=1)
-    if alarmed:
-        known &= found.ratio >= ALARM
-    pieces: list[tuple[Floats, Floats, Floats]] = []
-    for outage in history.outages:
-        rows = known & (at > outage.onset) & (at < outage.failure)
-        pieces.append((now[rows], before[rows], outage.failure - at[rows]))
-    return pieces
-
-
-def _with_life(model: Model, histories: Sequence[History]) -> Model:
+def _life(scored: Sequence[tuple[History, Scored]]) -> Life:
     """Fit remaining life, and the margins by which it is a bound, each machine judged by a fit that never saw it."""
-    pieces = [
-        (place, *piece)
-        for place, history in enumerate(histories)
-        for piece in _failing(history, model, alarmed=True)
-        if len(piece[2])
-    ]
-    known = [features(now, before, model.life) for _, now, before, _ in pieces]
-    life = [np.log(left) for *_, left in pieces]
+    pieces = [(place, *piece) for place, (history, found) in enumerate(scored) for piece in _failing(history, found)]
+    last = [now[-1] for _, now, _, left in pieces if left[-1] <= DAY]
+    life = Life(np.median(np.array(last), axis=0), np.zeros(len(FEATURES)), np.array(GROUPS), np.zeros(len(GROUPS) + 1))
+    known = [features(now, before, life) for _, now, before, _ in pieces]
+    logs = [np.log(left) for *_, left in pieces]
     errors: list[Floats] = []
     for place, (machine, *_) in enumerate(pieces):
         others = [other for other, (another, *_) in enumerate(pieces) if another != machine]
-        weights = _ridge(np.vstack([known[o][0] for o in others]), np.concatenate([life[o] for o in others]))
-        errors.append(known[place][0] @ weights - life[place])
+        weights = _ridge(np.vstack([known[o][0] for o in others]), np.concatenate([logs[o] for o in others]))
+        errors.append(known[place][0] @ weights - logs[place])
     every, share = np.concatenate(errors), np.concatenate([part for _, part in known])
-    group = np.searchsorted(model.life.shares, share)
+    group = np.searchsorted(life.shares, share)
     margins = np.array([upper_quantile(every[group == each], HOLDS) for each in range(len(GROUPS) + 1)])
-    weights = _ridge(np.vstack([part for part, _ in known]), np.concatenate(life))
-    return replace(model, life=replace(model.life, weights=weights, margins=margins))
+    weights = _ridge(np.vstack([part for part, _ in known]), np.concatenate(logs))
+    return replace(life, weights=weights, margins=margins)
+
+
+def _failing(history: History, found: Scored) -> list[tuple[Floats, Floats, Floats]]:
+    """Return, of each outage: symptoms, those of a day before, and the hours left, over hours of alarm before it."""
+    at = found.first + np.arange(len(found.health)) + 1
+    now, before = found.symptoms, found.symptoms_before
+    known = ~np.isnan(now).any(axis=1) & ~np.isnan(before).any(axis=1) & (found.ratio >= ALARM)
+    pieces: list[tuple[Floats, Floats, Floats]] = []
+    for outage in history.outages:
+        rows = known & (at > outage.onset) & (at < outage.failure)
+        if rows.any():
+            pieces.append((now[rows], before[rows], np.asarray(outage.failure - at[rows], np.float64)))
+    return pieces
 
 
 def _ridge(rows: Floats, target: Floats) -> Floats:
     penalty = LIFE_RIDGE * np.eye(rows.shape[1])
     penalty[0, 0] = 0
-    return np.linalg.solve(rows.T @ rows + penalty, rows.T @ target)
+    return np.asarray(np.linalg.solve(rows.T @ rows + penalty, rows.T @ target), np.float64)
 
 
-def _with_risk(model: Model, histories: Sequence[History]) -> Model:
+def _risk(scored: Sequence[tuple[History, Scored]]) -> Floats:
     """Fit the probability of failing within a week, by health over threshold (logistic, Newton's method)."""
     ratios: list[Floats] = []
     fails: list[Floats] = []
-    for history in histories:
-        found = whole(history, model)
+    for history, found in scored:
         at = found.first + np.arange(len(found.ratio)) + 1
         soon, failed = np.zeros(len(at)), np.zeros(len(at), dtype=bool)
         for outage in history.outages:
@@ -211,7 +208,4 @@ def _with_risk(model: Model, histories: Sequence[History]) -> Model:
         slope = rows.T @ (target - told)
         curvature = (rows * (told * (1 - told))[:, None]).T @ rows + 1e-6 * np.eye(2)
         weights = weights + np.linalg.solve(curvature, slope)
-    return replace(model, risk=weights)
-
-
-
+    return weights
