@@ -1,6 +1,6 @@
 # The menu. Every target works alone, as the first command in a new clone.
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench format requirements clean
+.PHONY: help demo serve test check bench bench-prediction format requirements clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -13,6 +13,7 @@ help:
 	@echo "make test     every test"
 	@echo "make check    formatting, lint, types, import contracts"
 	@echo "make bench    measure, beside DuckDB doing the same work"
+	@echo "make bench-prediction    learn from simulated fleets, and measure early warning (ten minutes)"
 
 # Ready: the virtual environment holds exactly what requirements-dev.txt says, and Delta's jars.
 .venv/ready: requirements-dev.txt etl_job/jars.py
@@ -68,6 +69,11 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks.api
 	INTERLEAVINGS=63 $(BIN)/python -m pytest tests/etl_job/test_interleavings.py
 	KILLED_AT=all $(BIN)/python -m pytest tests/etl_job/test_crashes.py
+
+# Public data sets, in DATA, are measured where they are there. With WRITE=--write the models and the model card are kept.
+DATA ?= ../shared/data
+bench-prediction: .venv/ready
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.prediction --data $(DATA) $(WRITE)
 
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make requirements"
 requirements: .venv/ready

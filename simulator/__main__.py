@@ -37,7 +37,8 @@ def command(  # noqa: PLR0913, PLR0917  (a command takes its options one by one)
     organization: Annotated[str | None, typer.Option(help="UUID written into every row; none by default.")] = None,
     start: Annotated[str, typer.Option(help="ISO 8601 date or time, UTC.")] = f"{DEFAULT_START:%Y-%m-%dT%H:%M:%SZ}",
     failures: Annotated[
-        int | None, typer.Option(help="How many failures, of 3 to 10 days and various strength; by chance if not given.")
+        int | None,
+        typer.Option(help="How many failures, of 3 to 10 days and various strength; by chance if not given."),
     ] = None,
     processes: Annotated[int, typer.Option(help="Processes to use; 0 takes what the size is worth.")] = 0,
 ) -> None:

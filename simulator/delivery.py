@@ -32,8 +32,8 @@ Told = Callable[[int, int], None]
 def simulate(simulation: Simulation, out: Path, processes: int, told: Told) -> Totals:
     """Write everything the simulation delivers under `out`, in `processes` processes; the bytes do not depend on it.
 
-    Raises InvalidSimulation where so many machines cannot fail, OSError where a file cannot be written. Interrupted, it leaves whole files only, and a record of having
-    begun, from which the same simulation may start again.
+    Raises InvalidSimulation where so many machines cannot fail, OSError where a file cannot be written. Interrupted, it
+    leaves whole files only, and a record of having begun, from which the same simulation may start again.
     """
     degradations_in(simulation, 0)  # refuses a number of failures that there is no room for
     for folder in DELIVERED_FOLDERS:

@@ -121,11 +121,11 @@ def _on_metropt(folder: Path) -> Iterator[str]:
     delays = ", ".join("not seen" if delay is None else str(delay) for delay in found.delays)
     yield "## MetroPT-3, a real compressor, by the hour"
     yield ""
-    yield "The same idea on other sensors; regression, sizes and threshold from February and March alone, April"
-    yield "to June measured. Which four channels are used, and that two hours in a row make an alarm, was chosen with all"
-    yield "of the file in view: later months are the test."
+    yield "The same idea on other sensors; regression, sizes and threshold from February and March alone, April to"
+    yield "June measured. Which four channels are used, and that two hours in a row make an alarm, was chosen with"
+    yield "all of the file in view: later months are the test."
     yield ""
-    yield f"Hours from onset to alarm, by failure: {delays}. False episodes a month: "
+    yield f"Hours from onset to alarm, by failure: {delays}. False episodes a month:"
     yield f"{found.false_episodes / found.months:.2f} ({found.false_episodes} in {found.months:.1f} months)."
     yield ""
 
@@ -134,10 +134,10 @@ def _on_turbofans(folder: Path) -> Iterator[str]:
     found = turbofan.measure(folder)
     yield "## C-MAPSS FD001, turbofans"
     yield ""
-    yield f"LightGBM, seeds {turbofan.SEEDS}, margins from training engines held out. In cycles: RMSE"
-    yield f"{found.rmse:.2f} uncapped, {found.rmse_capped:.2f} capped at {turbofan.CAP} ({found.rmse_in_training:.2f} on"
-    yield f"training engines held out); score {found.score:.0f}; the 90 % interval holds {found.coverage:.2f} and is"
-    yield f"{found.width:.1f} wide."
+    yield f"LightGBM, seeds {turbofan.SEEDS}, margins from training engines held out. In cycles:"
+    yield f"RMSE {found.rmse:.2f} uncapped, {found.rmse_capped:.2f} capped at {turbofan.CAP},"
+    yield f"{found.rmse_in_training:.2f} on training engines held out; NASA's score {found.score:.0f};"
+    yield f"the 90 % interval holds {found.coverage:.2f} and is {found.width:.1f} wide."
     yield ""
 
 

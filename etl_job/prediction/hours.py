@@ -1,4 +1,4 @@
-"""A machine's hourly partials as its line of hours."""
+"""Machines' hourly partials as lines of hours."""
 
 # Arrow's stubs leave its arrays untyped:
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -8,10 +8,11 @@
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from etl_job.prediction.residuals import CONTEXT, Hours
-from shared_code.arrays import HOUR_US, floats, integers
+from shared_code.arrays import HOUR_US, Floats, floats, integers
 
 CHANNELS: Final = ("vibration_mms", "discharge_temp_f", "discharge_pressure_psi")
 """The sensor of each of HEALTH."""
@@ -28,25 +29,25 @@ COLUMNS: Final = (
 def hours_of(partials: pa.Table, readings_an_hour: int = 6) -> Hours:
     """Return the hours of one machine's partials, in any order."""
     hour = integers(partials.column("hour")) // HOUR_US
-    first = int(hour.min()) if len(hour) else 0
-    length = int(hour.max()) - first + 1 if len(hour) else 0
+    first = int(hour.min())
+    length = int(hour.max()) - first + 1
     place = hour - first
 
-    def line(values: object) -> np.ndarray:
+    def line(values: Floats, usable: npt.NDArray[np.bool_]) -> Floats:
         laid = np.full(length, np.nan)
-        laid[place] = values
+        laid[place] = np.where(usable, values, np.nan)
         return laid
 
-    mean, variance = {}, {}
+    mean: dict[str, Floats] = {}
+    variance: dict[str, Floats] = {}
     for sensor in USED:
         n = floats(partials.column(f"{sensor}_n"))
         enough = n >= LEAST_SHARE * readings_an_hour
-        mean[sensor] = line(np.where(enough, floats(partials.column(f"{sensor}_mean")), np.nan))
+        mean[sensor] = line(floats(partials.column(f"{sensor}_mean")), enough)
         if sensor in CHANNELS:
-            m2 = floats(partials.column(f"{sensor}_m2"))
-            variance[sensor] = line(np.where(enough, m2 / np.where(enough, n, 1.0), np.nan))
+            variance[sensor] = line(floats(partials.column(f"{sensor}_m2")) / np.where(enough, n, 1.0), enough)
     power = mean["horsepower_consumption"]
-    earlier = np.append(np.nan, power[:-1])[:length]
+    earlier = np.append(np.nan, power[:-1])
     angle = 2 * np.pi * ((first + np.arange(length)) % 24) / 24
     context = {
         "constant": np.ones(length),

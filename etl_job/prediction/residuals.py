@@ -44,6 +44,11 @@ class Hours:
     def __len__(self) -> int:
         return len(self.context)
 
+    def heard(self, start: int, stop: int) -> bool:
+        """Whether a sensor of health was heard between these hours."""
+        first, last = max(start - self.first, 0), max(stop - self.first, 0)
+        return not np.isnan(self.means[first:last]).all()
+
 
 @dataclass(frozen=True, slots=True)
 class Regression:

@@ -65,7 +65,7 @@ class Scored:
     """Growth of vibration, rise of temperature and swing of pressure, and the same a day before."""
     symptoms_before: Floats
     days: Sequence[Day] = ()
-    """The days that are over, for later baselines."""
+    """Those that were heard, for later baselines; the last may not be over."""
 
 
 def score(hours: Hours, days: Sequence[Day], resets: Sequence[int], model: Model, *, since: int, until: int) -> Scored:
@@ -83,12 +83,20 @@ def score(hours: Hours, days: Sequence[Day], resets: Sequence[int], model: Model
     usual, left = expected(hours, model.regression), signals(hours, model.regression)
     pieces: list[Scored] = []
     for start in range(since, until, DAY):
-        parts = _parts(start, min(start + DAY, until), resets)
-        judged = [_judged(hours, usual, left, known, model, part) for part in parts]
+        stop = min(start + DAY, until)
+        if not hours.heard(start, stop):
+            pieces.append(_nothing(start, stop))
+            continue
+        judged = [_judged(hours, usual, left, known, model, part) for part in _parts(start, stop, resets)]
         pieces += judged
-        if start + DAY <= until:
-            known.append(_day(hours.first, left, judged, start))
+        known.append(_day(hours.first, left, judged, start))
     return replace(_joined(pieces, since), days=known[len(days) :])
+
+
+def _nothing(start: int, stop: int) -> Scored:
+    none = np.full(stop - start, np.nan)
+    signal, channel = np.full((stop - start, len(SIGNALS)), np.nan), np.full((stop - start, len(HEALTH)), np.nan)
+    return Scored(start, none, none, signal, channel, channel, none, none, none, channel, channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,7 @@ def _before(symptoms: Floats) -> Floats:
 
 
 def _day(first: int, left: Floats, judged: Sequence[Scored], start: int) -> Day:
-    """Return a day that is over; it is approved if it was heard enough and nothing was wrong."""
+    """Return what is known of a day; it is approved if it was heard enough and nothing was wrong."""
     values = _cut(left, first, start, start + DAY, pad=start)
     ratio = np.concatenate([part.ratio for part in judged])
     there = ~np.isnan(values)
