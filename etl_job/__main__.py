@@ -57,7 +57,7 @@ class Work:
     stages: Sequence[str]
 
 
-GOLD = ("partials", "windows", "alarms", "publish")
+GOLD = ("partials", "windows", "predictions", "alarms", "publish")
 WORK: Mapping[Task, Work] = {
     Task.NEW: Work(pipeline.run, ("fleet", "bronze", "silver", *GOLD)),
     Task.REBUILD: Work(pipeline.rebuild, GOLD),

@@ -23,7 +23,7 @@ from shared_code import alarm_rules
 from shared_code.alarm_rules import Episode, Readings
 from shared_code.alarms import AlertType, Severity
 from shared_code.arrays import codes, floats, integers
-from shared_code.readings import COMPRESSOR, ORGANIZATION, SENSOR_FIELDS, TIMESTAMP
+from shared_code.readings import COMPRESSOR, DISTANCE, ORGANIZATION, SENSOR_FIELDS, TIMESTAMP
 from shared_code.settings import EARLIEST
 from shared_code.thresholds import RuleChanges, Side, Thresholds
 
@@ -47,10 +47,20 @@ FOUND_SCHEMA: Final = StructType(
 the machine was judged anew from `onset_at` on, and last heard at `latest_at`."""
 
 
-def readings_from_the_start(silver: DataFrame) -> DataFrame:
+def readings_from_the_start(silver: DataFrame, predictions: DataFrame) -> DataFrame:
     """Return the same as `readings`, of all machines, where nothing was judged before."""
+    since = f.lit(EARLIEST).alias("since")
+    return _judged_together(silver.select("*", since), predictions.select("*", since))
+
+
+def _judged_together(silver: DataFrame, predictions: DataFrame) -> DataFrame:
+    """Put readings, as far as statistics may use them, and distances from the usual self one below the other."""
     values = (usable_value(field).alias(field) for field in SENSOR_FIELDS)
-    return silver.select(*MACHINE, TIMESTAMP, f.lit(EARLIEST).alias("since"), *values)
+    read = silver.select(*MACHINE, TIMESTAMP, "since", *values)
+    distance = (f.col("health") / f.col("threshold")).alias(DISTANCE)
+    foretold = predictions.where(f.col("health").isNotNull())
+    told = foretold.select(*MACHINE, f.col("predicted_at").alias(TIMESTAMP), "since", distance)
+    return read.unionByName(told, allowMissingColumns=True)
 
 
 def changed_since(silver: DataFrame, batch_id: str) -> DataFrame:
@@ -62,6 +72,12 @@ def changed_since(silver: DataFrame, batch_id: str) -> DataFrame:
 def all_since(silver: DataFrame, since: datetime) -> DataFrame:
     """Return every machine, and one instant for all."""
     return silver.select(*MACHINE).distinct().select("*", f.lit(since).alias("since"))
+
+
+def no_later(machines: DataFrame, judged: DataFrame) -> DataFrame:
+    """Return the machines with `since` no later than the day from which on predictions judged them anew."""
+    days = judged.select(*MACHINE, f.col("since").cast("timestamp").alias("day"))
+    return machines.join(f.broadcast(days), MACHINE, "left").select(*MACHINE, f.least("since", "day").alias("since"))
 
 
 def with_known(machines: DataFrame, alarms: DataFrame) -> DataFrame:
@@ -88,11 +104,11 @@ def first_day(machines: DataFrame) -> date | None:
     return row["day"]
 
 
-def readings(silver: DataFrame, machines: DataFrame) -> DataFrame:
-    """Return what is needed of the machines' readings, as far as statistics may use them."""
+def readings(silver: DataFrame, predictions: DataFrame, machines: DataFrame) -> DataFrame:
+    """Return what is needed of the machines' readings, as far as statistics may use them, and of predictions."""
     near = silver.join(f.broadcast(machines), MACHINE).where(f.col(TIMESTAMP) >= f.col("needed_from"))
-    values = (usable_value(field).alias(field) for field in SENSOR_FIELDS)
-    return near.select(*MACHINE, TIMESTAMP, "since", *values)
+    told = predictions.join(f.broadcast(machines), MACHINE).where(f.col("predicted_at") >= f.col("needed_from"))
+    return _judged_together(near, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +172,15 @@ def judged(rows: pa.Table, limits: Thresholds, batch_id: str) -> pa.Table:
     reads = reads[np.lexsort((at, machine[reads]))]
     taken = rows.take(pa.array(reads))
     of, at = machine[reads], integers(taken.column(TIMESTAMP))
-    sensors = {field: floats(taken.column(field)) for field in SENSOR_FIELDS}
+    sensors = {field: floats(taken.column(field)) for field in (*SENSOR_FIELDS, DISTANCE)}
     channels = alarm_rules.with_derived(of, at, sensors, limits)
     known = _episodes(rows, machine)
     found = alarm_rules.judge(Readings(of, at, channels, integers(machines.column("since"))), limits, known)
     there = {(episode.machine, episode.rule, episode.raised_at) for episode in found}
     gone = [episode for episode in known if (episode.machine, episode.rule, episode.raised_at) not in there]
     last = np.zeros(len(machines), dtype=np.int64)
-    np.maximum.at(last, of, at)
+    was_read = np.isnan(sensors[DISTANCE])
+    np.maximum.at(last, of[was_read], at[was_read])
     judged_from = pa.table(
         {
             **{name: machines.column(name) for name in MACHINE},
@@ -213,8 +230,11 @@ def _told(episode: Episode, limits: Thresholds) -> dict[str, Any]:
     rule = limits.alarms.rules[episode.rule]
     warning, critical = limits.limits_of(rule)
     grave = episode.critical_at is not None and critical is not None
+    alert_type = AlertType.THRESHOLD_CRITICAL if grave else AlertType.THRESHOLD_WARNING
+    if rule.channel == DISTANCE:
+        alert_type = AlertType.PREDICTION
     return {
-        "alert_type": AlertType.THRESHOLD_CRITICAL if grave else AlertType.THRESHOLD_WARNING,
+        "alert_type": alert_type,
         "severity": Severity.CRITICAL if grave else Severity.WARNING,
         "sensor_name": rule.channel,
         "threshold_value": critical if grave else warning,

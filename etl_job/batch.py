@@ -7,7 +7,7 @@ misses nothing.
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -16,16 +16,26 @@ from uuid import UUID
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as f
 
-from etl_job import aggregate, alarms, clean, daily_quality, publish, publish_alarms
-from etl_job.delta_tables import AGGREGATES, ALARMS, PARTIALS, QUARANTINE, SILVER, Lake
+from etl_job import aggregate, alarms, clean, daily_quality, foretell, publish, publish_alarms
+from etl_job.delta_tables import (
+    AGGREGATES,
+    ALARMS,
+    MACHINE_DAYS,
+    PARTIALS,
+    PREDICTIONS,
+    QUARANTINE,
+    SILVER,
+    Lake,
+)
 from etl_job.extent import Extent
+from etl_job.prediction import models
 from etl_job.progress import Progress
 from etl_job.quality import CLOCK_FLAG, VALUE_FLAGS
 from etl_job.summary import Summary
 from etl_job.windows import windows
 from shared_code.database import transactions
 from shared_code.database.engines import Database
-from shared_code.database.tables import alert_history, data_quality_metrics, sensor_readings_agg
+from shared_code.database.tables import alert_history, data_quality_metrics, ml_predictions, sensor_readings_agg
 from shared_code.readings import COMPRESSOR, ORGANIZATION, TIMESTAMP
 from shared_code.settings import JobSettings
 from shared_code.thresholds import Thresholds
@@ -67,6 +77,8 @@ class Batch:
         self.is_first = not self.lake.exists(SILVER)
         # What was found, until it is published; an interrupted batch finds the same again.
         self.alarms: DataFrame | None = None
+        # Of each machine that predictions judged, from which day on.
+        self.foretold: DataFrame | None = None
 
     def process(self, bronze: DataFrame, arrivals: Observation | None = None) -> None:
         """Take Bronze rows to SQL.
@@ -86,6 +98,9 @@ class Batch:
                 self._to_partials(changed)
             with self.stage("windows"):
                 self._to_windows(changed)
+            with self.stage("predictions"):
+                hours = self.lake.read(PARTIALS).where(changed.around(0))
+                self._foretell(foretell.changed_since(hours, self.batch_id), changed)
             with self.stage("alarms"):
                 self._to_alarms(changed)
         with self.stage("publish"):
@@ -111,6 +126,9 @@ class Batch:
             # A window that ends with the first midnight is of the hour before, which Silver no longer holds.
             after_first_midnight = f"date >= '{first}' AND agg_timestamp > TIMESTAMP'{first} {MIDNIGHT_UTC}'"
             self.lake.replace(AGGREGATES, made, after_first_midnight)
+        with self.stage("predictions"):
+            everybody = self.lake.read(PARTIALS).where(f.col("date") >= f.lit(first)).select(*foretell.MACHINE)
+            self._foretell(everybody.distinct().select("*", f.lit(first).alias("since")), extent)
         with self.stage("alarms"):
             midnight = datetime.combine(first, time(), UTC)
             self._judge_alarms(silver, alarms.all_since(silver, midnight))
@@ -222,11 +240,38 @@ class Batch:
         changed = windows(hours, reading_interval_minutes=self._interval, batch_id=self.batch_id)
         self.lake.upsert(AGGREGATES, changed, extent.around(1, "old"))
 
+    def _foretell(self, machines: DataFrame, extent: Extent) -> None:
+        """Judge what becomes of machines, anew from their day `since` on."""
+        with transactions.job(self.job.database) as connection:
+            facts = publish.machine_facts(connection)
+        known = self.spark.createDataFrame(facts, foretell.MACHINES_SCHEMA)
+        days, reach = self.lake.read(MACHINE_DAYS), timedelta(days=foretell.RESETS_DAYS)
+        recent = days.where(f.col("date") >= f.lit(extent.days[0] - reach))
+        machines = foretell.with_facts(machines, known, recent).localCheckpoint()
+        first_day = foretell.first_day(machines)
+        if first_day is None:
+            return
+        near = self.lake.read(PARTIALS).where(f.col("date") >= f.lit(first_day - timedelta(days=foretell.REACH_DAYS)))
+        found = foretell.judge(
+            machines,
+            near,
+            days.where(f.col("date") >= f.lit(first_day - reach)),
+            models.shipped(),
+            readings_an_hour=60 // self._interval,
+            batch_id=self.batch_id,
+        ).localCheckpoint()  # once, and kept: the days, which this depends on, change below
+        within = f.col("old.date") >= f.lit(first_day)
+        of_hours = found.where(f.col("predicted_at").isNotNull()).select(*PREDICTIONS.schema.names)
+        of_days = found.where(f.col("predicted_at").isNull()).select(*MACHINE_DAYS.schema.names)
+        self.lake.upsert(PREDICTIONS, of_hours, within)
+        self.lake.upsert(MACHINE_DAYS, of_days, within)
+        self.foretold = machines
+
     def _to_alarms(self, extent: Extent) -> None:
         """Judge machines anew from the first reading on that this batch wrote."""
         silver = self.lake.read(SILVER)
         if self.is_first:
-            needed = alarms.readings_from_the_start(silver)
+            needed = alarms.readings_from_the_start(silver, self.lake.read(PREDICTIONS))
             self._keep_alarms(alarms.judge(needed, self._no_alarms(), self._rules(), self.batch_id))
         else:
             self._judge_alarms(silver, alarms.changed_since(silver.where(extent.around(0)), self.batch_id))
@@ -239,10 +284,14 @@ class Batch:
         return self.spark.createDataFrame([], ALARMS.schema).select("*", f.lit(None).cast("timestamp").alias("since"))
 
     def _judge_alarms(self, silver: DataFrame, machines: DataFrame) -> None:
+        if self.foretold is not None:
+            machines = alarms.no_later(machines, self.foretold)
         known = alarms.with_known(machines, self.lake.read(ALARMS))
         machines = alarms.needed_from(machines, known).localCheckpoint()
         first_day = alarms.first_day(machines)
-        needed = alarms.readings(silver.where(f.col("date") >= f.lit(first_day)), machines)
+        of_those_days = f.col("date") >= f.lit(first_day)
+        predictions = self.lake.read(PREDICTIONS).where(of_those_days)
+        needed = alarms.readings(silver.where(of_those_days), predictions, machines)
         self._keep_alarms(alarms.judge(needed, known, self._rules(), self.batch_id))
 
     def _keep_alarms(self, found: DataFrame) -> None:
@@ -257,7 +306,7 @@ class Batch:
         job = self.job
         with transactions.job(job.database) as connection:
             publish.clear_staging(connection, self.batch_id)
-        windows_staged = metrics_staged = 0
+        windows_staged = metrics_staged = predictions_staged = 0
         if self.alarms is not None:
             publish.stage(alarms.published(self.alarms), alert_history, job.database)
         if extent:
@@ -266,6 +315,8 @@ class Batch:
             changed = self.lake.read_batch(AGGREGATES, self.batch_id)
             windows_staged = publish.stage(changed, sensor_readings_agg, job.database)
             metrics_staged = publish.stage(metrics, data_quality_metrics, job.database)
+            foretold = foretell.published(self.lake.read_batch(PREDICTIONS, self.batch_id))
+            predictions_staged = publish.stage(foretold, ml_predictions, job.database)
         with transactions.job(job.database) as connection:
             summary = self.summary
             # Alerts before versions, in the order in which people's requests change them: neither waits for the other.
@@ -275,6 +326,7 @@ class Batch:
             summary.quality_metrics_published = publish.merge(
                 connection, data_quality_metrics, self.batch_id, metrics_staged
             )
+            summary.predictions_published = publish.merge(connection, ml_predictions, self.batch_id, predictions_staged)
             publish.record(
                 connection,
                 batch_id=self.batch_id,

@@ -21,6 +21,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from etl_job.prediction.residuals import SIGNALS
 from shared_code.readings import COMPRESSOR, OPERATING_HOURS, ORGANIZATION, SENSOR_FIELDS, TIMESTAMP
 
 TEXT: Final = StringType()
@@ -168,6 +169,37 @@ ALARMS_SCHEMA: Final = StructType(
 )
 """One row a problem of a machine that a rule found, from its onset to its end; what people do about it is in SQL."""
 
+PREDICTIONS_SCHEMA: Final = StructType(
+    _fields(
+        (ORGANIZATION, TEXT),
+        (COMPRESSOR, TEXT),
+        ("predicted_at", INSTANT),
+        ("date", DateType()),
+        ("model_version", TEXT),
+        ("health", DOUBLE),
+        ("threshold", DOUBLE),
+        ("failure_probability", DOUBLE),
+        ("confidence", DOUBLE),
+        ("remaining_hours", DOUBLE),
+        ("explanation", TEXT),
+        ("batch_id", TEXT),
+    )
+)
+"""One row a machine and hour in which it was heard; it is of the hour's end. NULL is what cannot be told."""
+
+MACHINE_DAYS_SCHEMA: Final = StructType(
+    _fields(
+        (ORGANIZATION, TEXT),
+        (COMPRESSOR, TEXT),
+        ("date", DateType()),
+        *((name, DOUBLE) for name in SIGNALS),
+        ("approved", BooleanType()),
+        ("resets", TEXT),
+        ("batch_id", TEXT),
+    )
+)
+"""One row a machine and day in which it was heard: how far it was from its model, for the baselines of later days."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -190,6 +222,10 @@ AGGREGATES: Final = Layout(
     (ORGANIZATION, COMPRESSOR, "window_type", "agg_timestamp"),
     ("date",),
 )
+PREDICTIONS: Final = Layout(
+    "gold/predictions", PREDICTIONS_SCHEMA, (ORGANIZATION, COMPRESSOR, "predicted_at"), ("date",)
+)
+MACHINE_DAYS: Final = Layout("gold/machine_days", MACHINE_DAYS_SCHEMA, (ORGANIZATION, COMPRESSOR, "date"), ("date",))
 ALARMS: Final = Layout("gold/alarms", ALARMS_SCHEMA, (ORGANIZATION, COMPRESSOR, "rule", "raised_at"))
 
 

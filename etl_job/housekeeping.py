@@ -6,11 +6,21 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from etl_job.batch import Job, timed
-from etl_job.delta_tables import AGGREGATES, ALARMS, BRONZE, PARTIALS, QUARANTINE, SILVER, Lake
+from etl_job.delta_tables import (
+    AGGREGATES,
+    ALARMS,
+    BRONZE,
+    MACHINE_DAYS,
+    PARTIALS,
+    PREDICTIONS,
+    QUARANTINE,
+    SILVER,
+    Lake,
+)
 from etl_job.ingest import SILVER_MARGIN
 from etl_job.summary import Summary
 
-TABLES: Final = (BRONZE, SILVER, PARTIALS, AGGREGATES, ALARMS, QUARANTINE)
+TABLES: Final = (BRONZE, SILVER, PARTIALS, AGGREGATES, PREDICTIONS, MACHINE_DAYS, ALARMS, QUARANTINE)
 
 
 def tidy(spark: SparkSession, job: Job) -> Summary:

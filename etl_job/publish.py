@@ -4,8 +4,9 @@ A batch's rows are copied from the executors into staging tables; one transactio
 Nothing here deletes or empties a table that people read, so a rerun at any point ends in the same state.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -42,23 +43,31 @@ from shared_code.database.tables import (
     etl_runs,
     latest_readings,
     maintenance_events,
+    ml_predictions,
     organizations,
     sensor_readings_agg,
     staging_alert_history,
     staging_data_quality_metrics,
+    staging_ml_predictions,
     staging_sensor_readings_agg,
     station_locations,
 )
+from shared_code.database.tables.fleet import MaintenanceType
 from shared_code.database.transactions import JobWrite
 
 RowT = TypeVar("RowT", bound=FleetRow)
 
 AGG_TIMESTAMP: Final = "agg_timestamp"
+RENEWING: Final = (MaintenanceType.SCHEDULED, MaintenanceType.UNSCHEDULED)
+"""Maintenance after which a machine's usual self is another."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR: Final = timedelta(hours=1)
 
 STAGING: Final[Mapping[Table, Table]] = {
     sensor_readings_agg: staging_sensor_readings_agg,
     data_quality_metrics: staging_data_quality_metrics,
     alert_history: staging_alert_history,
+    ml_predictions: staging_ml_predictions,
 }
 
 
@@ -77,6 +86,25 @@ def retired_machines(connection: JobWrite) -> set[tuple[UUID, str]]:
     machine = compressor_metadata.c
     query = select(machine.organization_id, machine.compressor_id).where(machine.retired_at.is_not(None))
     return {(row[0], row[1]) for row in connection.execute(query)}
+
+
+def machine_facts(connection: JobWrite) -> list[tuple[str, str, str, str]]:
+    """Return of every machine organization, id, model, and the hours at which maintenance made another one of it.
+
+    These are hours since 1970, rounded up, in order and with commas.
+    """
+    event, machine = maintenance_events.c, compressor_metadata.c
+    renewed: dict[tuple[UUID, str], set[int]] = defaultdict(set)
+    renewals = select(event.organization_id, event.compressor_id, event.event_date).where(
+        event.event_type.in_(RENEWING)
+    )
+    for organization_id, compressor_id, at in connection.execute(renewals):
+        renewed[organization_id, compressor_id].add(-((EPOCH - at) // HOUR))
+    machines = select(machine.organization_id, machine.compressor_id, machine.model)
+    return [
+        (str(row.organization_id), row.compressor_id, row.model, ",".join(map(str, sorted(renewed[row[0], row[1]]))))
+        for row in connection.execute(machines)
+    ]
 
 
 class SavedFleet(NamedTuple):

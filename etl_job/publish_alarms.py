@@ -36,7 +36,7 @@ from shared_code.database.transactions import JobWrite
 from shared_code.thresholds import RuleChanges
 
 KEY: Final = ("organization_id", "compressor_id", "rule")
-RAISED_BY_RULES: Final = (AlertType.THRESHOLD_WARNING, AlertType.THRESHOLD_CRITICAL)
+RAISED_BY_RULES: Final = (AlertType.THRESHOLD_WARNING, AlertType.THRESHOLD_CRITICAL, AlertType.PREDICTION)
 
 _STAGED: Final = staging_alert_history.c
 _ALERT: Final = alert_history.c

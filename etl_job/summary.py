@@ -28,6 +28,7 @@ class Summary:
     windows_published: int = 0
     quality_metrics_published: int = 0
     alerts_published: int = 0
+    predictions_published: int = 0
     quarantined: Counter[str] = field(default_factory=Counter[str])
     flagged: Counter[str] = field(default_factory=Counter[str])
     notes: Counter[str] = field(default_factory=Counter[str])

@@ -6,10 +6,10 @@ import pyarrow.csv
 import pyarrow.parquet
 from pyspark import daemon
 
-from etl_job import aggregate, clean, decode, windows
+from etl_job import aggregate, clean, decode, foretell, windows
 from shared_code.database import staging
 
-PRELOADED = (pd, psycopg, pyarrow.csv, pyarrow.parquet, aggregate, clean, decode, windows, staging)
+PRELOADED = (pd, psycopg, pyarrow.csv, pyarrow.parquet, aggregate, clean, decode, foretell, windows, staging)
 
 if __name__ == "__main__":
     daemon.manager()

@@ -27,6 +27,7 @@ from functions.limits.middleware import LimitAddresses
 from functions.maintenance import endpoints as maintenance
 from functions.notifications import endpoints as notifications
 from functions.organizations import endpoints as organizations
+from functions.predictions import endpoints as predictions
 from functions.readings import endpoints as readings
 from functions.settings import Settings
 from functions.stations import endpoints as stations
@@ -42,6 +43,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     readings.router,
     alerts.router,
     data_quality.router,
+    predictions.router,
     maintenance.router,
     workflows.router,
     notifications.router,

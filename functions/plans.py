@@ -94,6 +94,18 @@ def require_window(tier: Tier, window: WindowType) -> None:
         raise ForbiddenError(f"the {plan.name} plan does not include the {window} window; {others} do")
 
 
+def require_predictions(tier: Tier) -> None:
+    """Let pass only where the plan includes predictions.
+
+    Raises:
+        ForbiddenError: names the plan and those that include them.
+    """
+    plan = plans()[tier]
+    if not plan.predictions:
+        others = " and ".join(other.name for other in plans().values() if other.predictions)
+        raise ForbiddenError(f"the {plan.name} plan does not include predictions; {others} does")
+
+
 def require_room(tier: Tier, max_compressors: int | None, in_use: int) -> None:
     """Let pass only where another machine is within the organization's limit; None is no limit.
 

@@ -32,9 +32,11 @@ VERSIONED: Final = frozenset(
         "get_alert",
         "get_compressor",
         "get_fleet",
+        "get_prediction",
         "list_compressors",
         "list_data_quality",
         "list_maintenance",
+        "list_predictions",
         "list_readings",
         "list_stations",
     }

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared_code.arrays import HOUR_US, Booleans, Floats, Integers
-from shared_code.readings import DIFFERENTIAL, SENSOR_FIELDS, TEMPERATURE_RATE, UNCHANGED
+from shared_code.readings import DIFFERENTIAL, DISTANCE, SENSOR_FIELDS, TEMPERATURE_RATE, UNCHANGED
 from shared_code.thresholds import AlarmRule, AlarmRules, Priority, Side, Thresholds
 
 MINUTE_US: Final = 60_000_000
@@ -87,12 +87,13 @@ def with_derived(
     Args:
         machine: whose each reading is, by number, sorted by machine and time.
         at: when it was taken, us since 1970.
-        sensors: its values by field.
+        sensors: its values by field; the distance from the usual self among them, where that is known.
         limits: from `config/thresholds.yaml`.
     """
     temperature, minutes = sensors["discharge_temp_f"], limits.alarms.rate_minutes
     near, fewest = limits.quality.spike_neighbour_minutes, limits.quality.stuck_min_readings
     return {
+        DISTANCE: np.full(len(at), np.nan),
         **sensors,
         DIFFERENTIAL: sensors["discharge_pressure_psi"] - sensors["suction_pressure_psi"],
         TEMPERATURE_RATE: rate_per_hour(machine, at, temperature, minutes),

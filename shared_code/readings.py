@@ -27,6 +27,8 @@ TEMPERATURE_RATE: Final = "temp_rate_of_change"
 SENSOR_FIELDS: Final = tuple(sensor.field for sensor in SENSORS)
 UNCHANGED: Final = {field: f"{field}_unchanged" for field in SENSOR_FIELDS}
 """How long each sensor has said the same to the last digit, h; derived."""
+DISTANCE: Final = "distance_from_usual"
+"""How far a machine is from its usual self, as a multiple of what is an alarm; predictions find it, once an hour."""
 STUCK: Final = "stuck"
 """The one flag whose value statistics and alarms use all the same: a sensor held at the end of its range is how the
 worst failures look. Values with another flag, and all those of a reading whose clock is in doubt, they leave out."""

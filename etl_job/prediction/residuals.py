@@ -61,6 +61,8 @@ class Regression:
     lowest: Floats
     highest: Floats
     """What context the regression has seen; beyond, it knows nothing."""
+    spread: Floats
+    """The usual logarithm of each channel's spread over a day."""
 
 
 def expected(hours: Hours, fleet: Regression) -> Floats:
@@ -81,9 +83,9 @@ def within(hours: Hours, fleet: Regression) -> Booleans:
 
 
 def signals(hours: Hours, fleet: Regression) -> Floats:
-    """Return the residual of each channel and the logarithm of its spread over a day, shape (hour, signal)."""
+    """Return how far each channel and the logarithm of its spread over a day are from the fleet's, (hour, signal)."""
     left = hours.means - expected(hours, fleet)
-    return np.hstack([left, _log_spread(left, hours.squares)])
+    return np.hstack([left, _log_spread(left, hours.squares) - fleet.spread])
 
 
 def _log_spread(left: Floats, squares: Floats) -> Floats:

@@ -134,7 +134,7 @@ def _judged(hours: Hours, usual: Floats, left: Floats, days: Sequence[Day], mode
     health = _health(off)
     ratio = health / model.threshold
     there = there + base.offset[: len(HEALTH)]
-    symptoms = _symptoms(actual, there, window, base)
+    symptoms = _symptoms(actual, there, window, base, model)
     before = _before(symptoms)[now]
     current = symptoms[now]
     alarmed = np.flatnonzero((ratio >= ALARM) & ~np.isnan(current).any(axis=1) & ~np.isnan(before).any(axis=1))
@@ -163,18 +163,20 @@ def _health(off: Floats) -> Floats:
     A mean may be out on either side, a spread only above: a sensor that hardly moves is stuck.
     """
     count = len(HEALTH)
-    by_sensor = np.fmax(np.abs(off[:, :count]), np.fmax(off[:, count:], 0.0))
+    wider = np.where(off[:, count:] < 0, 0.0, off[:, count:])
+    by_sensor = np.fmax(np.abs(off[:, :count]), wider)
     known = np.count_nonzero(~np.isnan(by_sensor), axis=1) >= 2  # noqa: PLR2004 - two sensors
     ordered = np.sort(np.where(np.isnan(by_sensor), -np.inf, by_sensor), axis=1)
     return np.where(known, ordered[:, -2], np.nan)
 
 
-def _symptoms(actual: Floats, usual: Floats, left: Floats, base: Baseline) -> Floats:
+def _symptoms(actual: Floats, usual: Floats, left: Floats, base: Baseline, model: Model) -> Floats:
     """Return growth of vibration (logarithm), rise of temperature, and swing of pressure, shape (hour, symptom)."""
     growth = np.log(np.maximum(actual[:, 0], LEAST_VIBRATION) / np.maximum(usual[:, 0], LEAST_VIBRATION))
     rise = actual[:, 1] - usual[:, 1]
     steady = smoothed(np.column_stack([growth, rise]))
-    swing = np.exp(2 * left[:, SWING]) - np.exp(2 * base.offset[SWING])
+    fleet = model.regression.spread[SWING - len(HEALTH)]
+    swing = np.exp(2 * (fleet + left[:, SWING])) - np.exp(2 * (fleet + base.offset[SWING]))
     return np.column_stack([steady, np.sqrt(np.maximum(swing, 0.0))])
 
 

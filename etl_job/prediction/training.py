@@ -104,7 +104,12 @@ def _fitted(histories: Sequence[History], version: str) -> Model:
     constant = (whole_values - scaled[:, 1:] @ weights).mean(axis=0)
     low, high = whole_context.min(axis=0), whole_context.max(axis=0)
     room = MARGIN * (high - low)
-    regression = Regression(np.vstack([constant, weights]), centre, scale, low - room, high + room)
+    unknown = np.zeros(len(HEALTH))
+    regression = Regression(np.vstack([constant, weights]), centre, scale, low - room, high + room, unknown)
+    spreads = [
+        np.nanmean(signals(h.hours, regression)[:, len(HEALTH) :] * h.well()[:, None], axis=0) for h in histories
+    ]
+    regression = replace(regression, spread=np.array(spreads).mean(axis=0))
     life = Life(np.ones(len(HEALTH)), np.zeros(len(FEATURES)), np.array(GROUPS), np.zeros(len(GROUPS) + 1))
     spread, hourly, steady = _sizes(histories, regression)
     return Model(version, regression, spread, hourly, steady, 1.0, life, np.array([0.0, 0.0]))

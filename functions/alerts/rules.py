@@ -22,6 +22,7 @@ from shared_code.database.tables.organizations import Tier
 from shared_code.database.transactions import Read, Write
 from shared_code.errors import ConflictError, InvalidError, NotFoundError
 from shared_code.identifiers import CompressorId, OrganizationId
+from shared_code.readings import DISTANCE
 from shared_code.thresholds import RuleChanges, Thresholds, thresholds
 
 LONGEST_BACKTEST: Final = timedelta(days=90)
@@ -175,6 +176,10 @@ def backtest_rule(
 def _changed(limits: Thresholds, asked: Backtest) -> Thresholds:
     if asked.rule not in limits.alarms.rules:
         raise InvalidError(f"must be one of {', '.join(limits.alarms.rules)}", field="rule")
+    if limits.alarms.rules[asked.rule].channel == DISTANCE:
+        raise InvalidError(
+            "cannot be back-tested: it judges predictions, which are made of more than is read here", field="rule"
+        )
     try:
         return limits.changed(asked.rule, asked.changes)
     except InvalidError as wrong:

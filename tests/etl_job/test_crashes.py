@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from etl_job import pipeline
 from etl_job.batch import Job
-from etl_job.delta_tables import AGGREGATES, ALARMS, BRONZE, PARTIALS, QUARANTINE, SILVER
+from etl_job.delta_tables import AGGREGATES, ALARMS, BRONZE, MACHINE_DAYS, PARTIALS, PREDICTIONS, QUARANTINE, SILVER
 from etl_job.publish import STAGING
 from etl_job.summary import Summary
 from shared_code.database.tables import alert_history
@@ -28,13 +28,20 @@ LATER = MONDAY + 100 * HOUR
 Work = Callable[[SparkSession, Job], Summary]
 
 SQL = "SQL commit"
-STAGED = ("stage alert_history", "stage sensor_readings_agg", "stage data_quality_metrics")
-GOLD = (PARTIALS.folder, AGGREGATES.folder, SQL, ALARMS.folder, SQL, *STAGED, SQL)
+STAGED = (
+    "stage alert_history",
+    "stage sensor_readings_agg",
+    "stage data_quality_metrics",
+    "stage ml_predictions",
+)
+FORETOLD = (SQL, PREDICTIONS.folder, MACHINE_DAYS.folder)
+GOLD = (PARTIALS.folder, AGGREGATES.folder, *FORETOLD, SQL, ALARMS.folder, SQL, *STAGED, SQL)
 POINTS: dict[Work, tuple[str, ...]] = {
     pipeline.run: (SQL, "stream", SQL, BRONZE.folder, SILVER.folder, QUARANTINE.folder, *GOLD, "checkpoint"),
     pipeline.rebuild: ("note", *GOLD, "end of note"),
     pipeline.replay: (SQL, "note", SQL, QUARANTINE.folder, SILVER.folder, *GOLD, "quarantine release", "end of note"),
 }
+LAYOUTS = (BRONZE, SILVER, PARTIALS, AGGREGATES, PREDICTIONS, MACHINE_DAYS, ALARMS, QUARANTINE)
 LATER_POINTS = (SQL, "stream", SQL, BRONZE.folder, QUARANTINE.folder, SILVER.folder, *GOLD, "checkpoint")
 """Those of a run that finds a lake: what leaves Silver is put aside before it goes."""
 TAKING_IN = 2
@@ -68,8 +75,7 @@ def beside(customer: Customer, name: str) -> Customer:
 
 def state(customer: Customer) -> dict[str, list[Row]]:
     """Return everything that runs leave."""
-    layouts = (BRONZE, SILVER, PARTIALS, AGGREGATES, ALARMS, QUARANTINE)
-    in_delta = {layout.folder: customer.content(layout) for layout in layouts}
+    in_delta = {layout.folder: customer.content(layout) for layout in LAYOUTS}
     in_sql = {table.name: customer.in_sql(table) for table in (*STAGING, *STAGING.values())}
     return in_delta | in_sql | {alert_history.name: customer.alerts()}
 
@@ -139,9 +145,7 @@ def test_these_are_all_points_between_commits(customer: Customer, work: Work) ->
         customer.run(work)
     assert points.passed == list(POINTS[work])
     commits = set(lake.glob("**/_delta_log/*.json")) - before
-    in_delta = {layout.folder for layout in (BRONZE, SILVER, PARTIALS, AGGREGATES, ALARMS, QUARANTINE)} | {
-        "quarantine release"
-    }
+    in_delta = {"quarantine release", *(layout.folder for layout in LAYOUTS)}
     assert len(commits) == len([name for name in points.passed if name in in_delta])
 
 

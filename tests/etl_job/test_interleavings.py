@@ -12,10 +12,10 @@ from pyspark.sql import SparkSession
 
 from etl_job import housekeeping, pipeline
 from etl_job.batch import Job
-from etl_job.delta_tables import AGGREGATES, ALARMS, PARTIALS, SILVER
+from etl_job.delta_tables import AGGREGATES, ALARMS, MACHINE_DAYS, PARTIALS, PREDICTIONS, SILVER
 from etl_job.summary import Summary
 from shared_code.database.engines import Database
-from shared_code.database.tables import data_quality_metrics, sensor_readings_agg
+from shared_code.database.tables import data_quality_metrics, ml_predictions, sensor_readings_agg
 from tests.etl_job.commit_points import CommitPoints, Stopped, stop, watch
 from tests.etl_job.customer import Customer, an_organization
 from tests.etl_job.recomputation import assert_same_windows, recomputed
@@ -89,7 +89,7 @@ def a_step(files: int) -> st.SearchStrategy[Step]:
         Step,
         files=st.lists(a_file(), min_size=files, max_size=2 * files).map(tuple),
         operation=st.sampled_from(("run", "run", "run", "run", *OPERATIONS)),
-        stopped_at=st.one_of(st.none(), st.none(), st.integers(0, 14)),
+        stopped_at=st.one_of(st.none(), st.none(), st.integers(0, 18)),
     )
 
 
@@ -140,9 +140,9 @@ def test_any_interleaving_ends_in_the_state_of_one_run(
                 deliver(customer.landing, name, content(file), at=LAST_DELIVERY - file.hours_early * HOUR)
         work(piecemeal, step)
     at_once.run()
-    for layout in (SILVER, PARTIALS, AGGREGATES, ALARMS):
+    for layout in (SILVER, PARTIALS, AGGREGATES, PREDICTIONS, MACHINE_DAYS, ALARMS):
         assert piecemeal.content(layout) == at_once.content(layout), layout.folder
-    for table in (sensor_readings_agg, data_quality_metrics):
+    for table in (sensor_readings_agg, data_quality_metrics, ml_predictions):
         assert piecemeal.in_sql(table) == at_once.in_sql(table), table.name
     assert piecemeal.alerts() == at_once.alerts()
     assert_same_windows(piecemeal.published().values(), recomputed(piecemeal.landing))

@@ -104,7 +104,8 @@ def test_runs_end_in_what_they_found(tmp_path: Path, landing: Path) -> None:
     assert (good.returncode, good.stdout.count("\n")) == (0, 1), good.stderr
     facts = json.loads(good.stdout)
     assert facts == facts | {"rows_read": 6, "rows_written": 6, "rows_quarantined": 0, "windows_published": 3}
-    assert set(facts["seconds"]) == {"fleet", "bronze", "silver", "partials", "windows", "alarms", "publish"}
+    stages = ("fleet", "bronze", "silver", "partials", "windows", "predictions", "alarms", "publish")
+    assert set(facts["seconds"]) == set(stages)
 
     deliver(landing, "broken.parquet", as_parquet(readings())[:-40], at=MONDAY + HOUR)
     deliver(landing, "b.parquet", readings(start=MONDAY + HOUR, count=6), at=MONDAY + 2 * HOUR)

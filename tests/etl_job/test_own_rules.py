@@ -19,6 +19,7 @@ from etl_job.delta_tables import ALARMS, ALARMS_SCHEMA
 from shared_code.database import transactions
 from shared_code.database.tables import alert_history, alert_rule_settings
 from shared_code.identifiers import OrganizationId
+from shared_code.readings import DISTANCE
 from shared_code.settings import EARLIEST
 from shared_code.thresholds import RuleChanges, thresholds
 from tests.etl_job.customer import Customer
@@ -60,6 +61,7 @@ def rows_of(*machines: Machine) -> pa.Table:
     """Return readings as `judged` takes them, from the beginning on, with nothing known before."""
     table = pa.concat_tables([machine.table() for machine in machines])
     table = table.append_column("since", pa.array([EARLIEST] * len(table), INSTANT))
+    table = table.append_column(DISTANCE, pa.nulls(len(table), pa.float64()))
     schema = arrow_schema(ALARMS_SCHEMA)
     for name in OF_EPISODES:
         table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))

@@ -21,8 +21,10 @@ from shared_code.database.tables import (
     compressor_metadata,
     data_quality_metrics,
     machine_contacts,
+    ml_predictions,
     sensor_readings_agg,
     staging_data_quality_metrics,
+    staging_ml_predictions,
     staging_sensor_readings_agg,
     station_locations,
     users,
@@ -272,6 +274,37 @@ def a_metric(
     with transactions.job(database) as connection:
         connection.execute(insert(staging_data_quality_metrics).values(row | {"batch_id": batch_id}))
         publish.merge(connection, data_quality_metrics, batch_id, staged=1)
+
+
+def a_prediction(
+    database: Database,
+    customer: Customer,
+    compressor_id: str,
+    *,
+    at: datetime,
+    health: float | None = 1.0,
+    **more: object,
+) -> None:
+    """Publish what was foretold of a machine at the end of an hour, as the job does."""
+    off = {"actual": 3.1, "expected": 2.9, "spread_off": 0.4}
+    sensors = {"discharge_temp_f": 0.1, "vibration_mms": -1.2}
+    row = {
+        "organization_id": customer.organization_id,
+        "compressor_id": compressor_id,
+        "prediction_timestamp": at,
+        "model_version": "residual-health-1",
+        "rul_days": None,
+        "failure_probability": None if health is None else 0.02,
+        "confidence_score": 0.75,
+        "features_used": {"channels": [{"sensor": name, "off": far, **off} for name, far in sensors.items()]},
+        "health": health,
+        "threshold": 4.0,
+        **more,
+    }
+    batch_id = uuid4().hex
+    with transactions.job(database) as connection:
+        connection.execute(insert(staging_ml_predictions).values(row | {"batch_id": batch_id}))
+        publish.merge(connection, ml_predictions, batch_id, staged=1)
 
 
 def a_maintenance_event(

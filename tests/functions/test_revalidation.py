@@ -47,6 +47,7 @@ READS = [
     "/api/alerts",
     "/api/data-quality",
     "/api/maintenance",
+    "/api/predictions",
     "/api/organization",
     "/api/organization/members",
     "/api/organization/audit-log",

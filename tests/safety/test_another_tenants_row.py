@@ -31,6 +31,7 @@ from tests.factories.fleet import (
     a_key,
     a_maintenance_event,
     a_metric,
+    a_prediction,
     a_session,
     a_station,
     a_window,
@@ -81,6 +82,7 @@ def victim(database: Database) -> Victim:
     a_window(database, customer, MACHINE, end=NOW)
     a_metric(database, customer, MACHINE, QualityMetric.ACCURACY, day_end=NOW)
     a_maintenance_event(database, customer, MACHINE, at=NOW)
+    a_prediction(database, customer, MACHINE, at=NOW)
     alert = an_alert(database, customer, MACHINE, Severity.CRITICAL)
     a_key(database, customer, Scope.READ, now=NOW)
     member = a_colleague(database, customer, UserRole.VIEWER)
@@ -232,6 +234,7 @@ def test_no_caller_gets_at_another_organization_by_any_operation(
         "/api/compressors",
         "/api/data-quality",
         "/api/maintenance",
+        "/api/predictions",
         "/api/stations",
         "/api/organization/members",
     ],
@@ -244,6 +247,7 @@ def test_a_cursor_of_another_organization_shows_ones_own(
     an_alert(database, victim.customer, "ZZZ", Severity.WARNING)
     a_metric(database, victim.customer, "ZZZ", QualityMetric.ACCURACY, day_end=NOW)
     a_maintenance_event(database, victim.customer, "ZZZ", at=NOW)
+    a_prediction(database, victim.customer, "ZZZ", at=NOW)
     theirs = signed_in(victim.customer).get(path, params={"limit": 1}).json()["next"]
     assert theirs
 

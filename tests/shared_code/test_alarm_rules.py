@@ -30,7 +30,8 @@ STEP = 10
 FROM_THE_START = -1
 VIBRATION = "vibration_mms"
 GOOD, BAD, GRAVE, BETWEEN = 3.0, 7.0, 9.0, 5.8
-NORMAL = SENSORS | {"pressure_differential": 990.0, "temp_rate_of_change": 0.0} | dict.fromkeys(UNCHANGED.values(), 0.0)
+DERIVED = {"pressure_differential": 990.0, "temp_rate_of_change": 0.0, "distance_from_usual": 0.3}
+NORMAL = SENSORS | DERIVED | dict.fromkeys(UNCHANGED.values(), 0.0)
 ALARMED = NORMAL | {
     "vibration_mms": 7.0,
     "discharge_temp_f": 250.0,
@@ -41,6 +42,7 @@ ALARMED = NORMAL | {
     "pressure_differential": 1300.0,
     "temp_rate_of_change": 25.0,
     **dict.fromkeys(UNCHANGED.values(), 2.5),
+    "distance_from_usual": 1.5,
 }
 
 
@@ -126,7 +128,7 @@ def test_it_becomes_critical_when_it_has_been_so_for_the_delay() -> None:
 @pytest.mark.parametrize("rule", LIMITS.alarms.rules)
 def test_every_rule_finds_its_own_problem(rule: str) -> None:
     channel = LIMITS.alarms.rules[rule].channel
-    values = [NORMAL[channel]] * 5 + [ALARMED[channel]] * 12 + [NORMAL[channel]] * 60
+    values = [NORMAL[channel]] * 5 + [ALARMED[channel]] * 12 + [NORMAL[channel]] * 80
 
     (alarm,) = judge(series({channel: values}), LIMITS)
 

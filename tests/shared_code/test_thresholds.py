@@ -22,6 +22,7 @@ DERIVED = {
     "pressure_differential": ((800, 1150), 1250, None, None, None),
     "temp_rate_of_change": (None, 20, 40, None, None),
     **dict.fromkeys(UNCHANGED.values(), (None, 2, None, None, None)),
+    "distance_from_usual": (None, 1, None, None, None),
 }
 
 

@@ -14,7 +14,7 @@ from shared_code.database.tables.notifications import (
     notifications,
 )
 from shared_code.database.tables.organizations import invitations, organizations, users
-from shared_code.database.tables.predictions import ml_predictions
+from shared_code.database.tables.predictions import ml_predictions, staging_ml_predictions
 from shared_code.database.tables.readings import (
     data_quality_metrics,
     etl_runs,
@@ -58,6 +58,7 @@ __all__ = [
     "sign_in_attempts",
     "staging_alert_history",
     "staging_data_quality_metrics",
+    "staging_ml_predictions",
     "staging_sensor_readings_agg",
     "station_locations",
     "stripe_events",

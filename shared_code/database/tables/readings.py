@@ -130,7 +130,7 @@ etl_runs = Table(
 )
 
 
-def _staging(target: Table) -> Table:
+def staging_of(target: Table) -> Table:
     """Return the table where a batch's rows wait for the transaction that merges them into `target`."""
     return Table(
         f"staging_{target.name}",
@@ -142,5 +142,5 @@ def _staging(target: Table) -> Table:
     )
 
 
-staging_sensor_readings_agg = _staging(sensor_readings_agg)
-staging_data_quality_metrics = _staging(data_quality_metrics)
+staging_sensor_readings_agg = staging_of(sensor_readings_agg)
+staging_data_quality_metrics = staging_of(data_quality_metrics)

@@ -112,7 +112,7 @@ def test_anonymous_is_401_and_viewers_and_keys_see_rules_that_operators_test(
 def test_rules_are_shown_with_their_limits_and_what_they_mean(client: ApiClient) -> None:
     shown = client.get(RULES).json()
 
-    assert len(shown["items"]) == 8 + len(SENSOR_FIELDS)
+    assert len(shown["items"]) == 9 + len(SENSOR_FIELDS)
     assert shown["items"][0] == {
         "rule": "vibration_high",
         "channel": "vibration_mms",

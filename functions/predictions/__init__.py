@@ -1,0 +1,1 @@
+"""What becomes of machines, and how well that was foretold."""
