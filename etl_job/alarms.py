@@ -75,9 +75,10 @@ def all_since(silver: DataFrame, since: datetime) -> DataFrame:
 
 
 def no_later(machines: DataFrame, judged: DataFrame) -> DataFrame:
-    """Return the machines with `since` no later than the day from which on predictions judged them anew."""
-    days = judged.select(*MACHINE, f.col("since").cast("timestamp").alias("day"))
-    return machines.join(f.broadcast(days), MACHINE, "left").select(*MACHINE, f.least("since", "day").alias("since"))
+    """Return the machines; where predictions judged anew days before `since`, it is the first of them."""
+    days = judged.select(*MACHINE, f.col("since").alias("day"))
+    earlier = f.when(f.col("day") < f.to_date("since"), f.col("day").cast("timestamp")).otherwise(f.col("since"))
+    return machines.join(f.broadcast(days), MACHINE, "left").select(*MACHINE, earlier.alias("since"))
 
 
 def with_known(machines: DataFrame, alarms: DataFrame) -> DataFrame:

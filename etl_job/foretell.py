@@ -83,8 +83,9 @@ def with_facts(machines: DataFrame, facts: DataFrame, days: DataFrame) -> DataFr
     of_day = f.array_join(
         f.filter(
             f.split("told", ","),
+            # Of no maintenance the text is empty, which is no number.
             lambda hour: (
-                (hour.cast(LongType()) < (day + 1) * DAY) & (hour.cast(LongType()) >= (day - RESETS_DAYS) * DAY)
+                (hour.try_cast(LongType()) < (day + 1) * DAY) & (hour.try_cast(LongType()) >= (day - RESETS_DAYS) * DAY)
             ),
         ),
         ",",
