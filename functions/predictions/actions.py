@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from functions.billing.plans import plans, require_predictions
 from functions.compressors.actions import NO_COMPRESSOR
 from functions.compressors.queries import find_compressor
+from functions.plans import plans, require_predictions
 from functions.predictions import quality, queries
 from functions.predictions.quality import FORETOLD_WITHIN, Bound, Told
 from functions.readings.actions import require_length
