@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, func, select
+from sqlalchemy import RowMapping, Select, func, select, true
 
 from shared_code.alarms import AlertType
 from shared_code.database.tables import alert_history, compressor_metadata, maintenance_events, ml_predictions
@@ -16,6 +16,15 @@ MOST: Final = 20_000
 """Rows of one kind that figures are made of; the newest where there are more."""
 
 _PREDICTION: Final = ml_predictions.c
+_MACHINE: Final = compressor_metadata.c
+_NEWEST: Final = (
+    select(ml_predictions)
+    .where(_PREDICTION.organization_id == _MACHINE.organization_id, _PREDICTION.compressor_id == _MACHINE.compressor_id)
+    .order_by(_PREDICTION.prediction_timestamp.desc(), _PREDICTION.model_version.desc())
+    .limit(1)
+    .lateral("newest")
+)
+"""Of a machine: a look-up each, however many predictions there are."""
 
 
 def list_latest(
@@ -35,40 +44,27 @@ def list_latest(
         after: the last machine of the page before.
         limit: how many at most.
     """
-    query = _latest(organization_id).where(compressor_metadata.c.retired_at.is_(None)).limit(limit)
+    query = _latest(organization_id).where(_MACHINE.retired_at.is_(None)).limit(limit)
     if alarm is not None:
-        beyond = _PREDICTION.health >= _PREDICTION.threshold
-        query = query.where(beyond if alarm else func.coalesce(_PREDICTION.health, 0) < _PREDICTION.threshold)
+        beyond = _NEWEST.c.health >= _NEWEST.c.threshold
+        query = query.where(beyond if alarm else func.coalesce(_NEWEST.c.health, 0) < _NEWEST.c.threshold)
     if after is not None:
-        query = query.where(compressor_metadata.c.compressor_id > after)
+        query = query.where(_MACHINE.compressor_id > after)
     return connection.execute(query).mappings().all()
 
 
 def find_latest(connection: Read, organization_id: OrganizationId, compressor_id: CompressorId) -> RowMapping | None:
     """Return the newest prediction of a machine; None where there is none."""
-    query = _latest(organization_id).where(compressor_metadata.c.compressor_id == compressor_id)
+    query = _latest(organization_id).where(_MACHINE.compressor_id == compressor_id)
     return connection.execute(query).mappings().one_or_none()
 
 
 def _latest(organization_id: OrganizationId) -> Select[Any]:
-    machine, other = compressor_metadata.c, ml_predictions.alias("other").c
-    of_machine = (other.organization_id == organization_id, other.compressor_id == machine.compressor_id)
-    newest = select(func.max(other.prediction_timestamp)).where(*of_machine).scalar_subquery()
-    version = (
-        select(func.max(other.model_version))
-        .where(*of_machine, other.prediction_timestamp == _PREDICTION.prediction_timestamp)
-        .scalar_subquery()
-    )
     return (
-        select(ml_predictions)
-        .join_from(compressor_metadata, ml_predictions, _PREDICTION.compressor_id == machine.compressor_id)
-        .where(
-            machine.organization_id == organization_id,
-            _PREDICTION.organization_id == organization_id,
-            _PREDICTION.prediction_timestamp == newest,
-            _PREDICTION.model_version == version,
-        )
-        .order_by(machine.compressor_id)
+        select(_NEWEST)
+        .join_from(compressor_metadata, _NEWEST, true())
+        .where(_MACHINE.organization_id == organization_id)
+        .order_by(_MACHINE.compressor_id)
     )
 
 

@@ -79,9 +79,9 @@ def raised(rows: pa.Table, wanted: Mapping[str, Mapping[str, RuleChanges]]) -> s
 
 def test_each_organizations_machines_are_judged_by_its_own_rules() -> None:
     one, two, three = (OrganizationId(UUID(int=number)) for number in (1, 2, 3))
-    shaking = {"vibration_mms": [7.0] * 20}
+    shaking = {"vibration_mms": [7.0] * 12}
     rows = rows_of(
-        *(Machine(owner, name, MONDAY, 20, shaking) for name in ("COMP-001", "COMP-002") for owner in (three, one, two))
+        *(Machine(owner, name, MONDAY, 12, shaking) for name in ("COMP-001", "COMP-002") for owner in (three, one, two))
     )
     wanted = {
         str(one): {"vibration_high": RuleChanges(warning_limit=7.5)},

@@ -58,6 +58,13 @@ _MAINTENANCE: Final = """
            CAST(:end AS timestamptz) - n * interval '1 hour', 'inspection', 'looked at', 0.5, 'low'
     FROM generate_series(0, 9999) AS n
 """
+_PREDICTIONS: Final = """
+    INSERT INTO ml_predictions (organization_id, compressor_id, prediction_timestamp, model_version, rul_days,
+                                failure_probability, confidence_score, features_used, health, threshold)
+    SELECT :organization_id, 'COMP-' || lpad(m::text, 4, '0'), CAST(:end AS timestamptz) - n * interval '2 days', '1',
+           CASE WHEN n % 20 = 0 THEN 3 END, 0.01, 0.9, '{}', CASE WHEN n % 20 = 0 THEN 5 ELSE 1 END, 4
+    FROM generate_series(0, :machines - 1) AS m, generate_series(0, 99) AS n
+"""
 _AUDIT: Final = """
     INSERT INTO audit_log (organization_id, id, occurred_at, action, details, actor_kind, actor_name)
     SELECT :organization_id, gen_random_uuid(), CAST(:end AS timestamptz) - n * interval '1 minute', 'session.began',
@@ -89,6 +96,7 @@ TABLES: Final = (
     "alert_history",
     "data_quality_metrics",
     "maintenance_events",
+    "ml_predictions",
     "audit_log",
     "notification_deliveries",
     "delivery_attempts",
@@ -102,6 +110,7 @@ STATEMENTS: Final = (
     _ALERTS,
     _METRICS,
     _MAINTENANCE,
+    _PREDICTIONS,
     _AUDIT,
     _CHANNEL,
     _DELIVERIES,

@@ -36,6 +36,7 @@ GROWS_WITHOUT_END = {
     "audit_log",
     "data_quality_metrics",
     "maintenance_events",
+    "ml_predictions",
     "notification_deliveries",
     "delivery_attempts",
 }
@@ -85,7 +86,10 @@ READS = {
     ],
     "list_predictions": ["/api/predictions?alarm=true", "/api/predictions?limit=200"],
     "get_prediction": ["/api/compressors/COMP-0500/prediction"],
-    "assess_predictions": ["/api/predictions/quality"],
+    "assess_predictions": [
+        f"/api/predictions/quality?start={(NOW - timedelta(days=31)):%Y-%m-%dT%H:%M:%SZ}"
+        f"&end={(NOW - timedelta(days=30)):%Y-%m-%dT%H:%M:%SZ}"
+    ],
     "list_maintenance": ["/api/maintenance", f"/api/maintenance?compressor_id=COMP-0500&{SINCE}"],
     "get_organization": ["/api/organization"],
     "get_session": ["/api/auth/session"],
