@@ -44,6 +44,7 @@ GROWS_WITHOUT_END = {
 
 SINCE = f"start={(NOW - timedelta(days=30)):%Y-%m-%dT%H:%M:%SZ}"
 MONTH = f"{SINCE}&limit=1000"
+A_DAY_LONG_AGO = "start=2025-12-01T00:00:00Z&end=2025-12-02T00:00:00Z"
 ALERT = pagination.encode(AlertPosition(alert_timestamp=NOW - timedelta(days=3), alert_id=UUID(int=0)))
 DELIVERY = pagination.encode(DeliveryPosition(created_at=NOW - timedelta(days=3), delivery_id=UUID(int=0)))
 METRIC = pagination.encode(
@@ -86,10 +87,7 @@ READS = {
     ],
     "list_predictions": ["/api/predictions?alarm=true", "/api/predictions?limit=200"],
     "get_prediction": ["/api/compressors/COMP-0500/prediction"],
-    "assess_predictions": [
-        f"/api/predictions/quality?start={(NOW - timedelta(days=31)):%Y-%m-%dT%H:%M:%SZ}"
-        f"&end={(NOW - timedelta(days=30)):%Y-%m-%dT%H:%M:%SZ}"
-    ],
+    "assess_predictions": [f"/api/predictions/quality?{A_DAY_LONG_AGO}"],
     "list_maintenance": ["/api/maintenance", f"/api/maintenance?compressor_id=COMP-0500&{SINCE}"],
     "get_organization": ["/api/organization"],
     "get_session": ["/api/auth/session"],
