@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -146,5 +147,6 @@ def test_any_interleaving_ends_in_the_state_of_one_run(
         assert piecemeal.in_sql(table) == at_once.in_sql(table), table.name
     assert piecemeal.alerts() == at_once.alerts()
     assert_same_windows(piecemeal.published().values(), recomputed(piecemeal.landing))
-    for state in spark.sparkContext._jsc.getPersistentRDDs().values():  # noqa: SLF001 - the only way to all of them
+    context: Any = spark.sparkContext
+    for state in context._jsc.getPersistentRDDs().values():  # noqa: SLF001 - the only way to all of them
         state.unpersist()  # what Delta remembers of tables that nobody reads again
